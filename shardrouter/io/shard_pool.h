@@ -1,0 +1,64 @@
+// Connections to the servers of one Postgres shard, in libpq pipeline mode on Asio.
+//
+// run() takes a free connection of the chosen server, writes the whole pipeline in one go and gives one ResultSet per
+// statement, in order, over all groups. The first failed statement decides the error: SQLSTATE SH001 (bucket not owned
+// here) becomes kFailedPrecondition with its detail "state=… epoch=… forward=…"; class 08, 57P0x and a lost connection
+// become kUnavailable (kOutcomeUnknown if a COMMIT or an autocommit write may have happened); 40001, 40P01 kAborted;
+// 53xxx kResourceExhausted; 22xxx and 23xxx kInvalidArgument; the rest kInternal with the SQLSTATE in front.
+// Threads: all members on the io_context's thread. Limits: connections, queue length, deadlines; each has a metric.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/proof/lsn.h"
+#include "base/result.h"
+#include "base/topology/topology.h"
+#include "shardrouter/sql/statement.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace tidemark::shardrouter {
+
+class ShardPool {
+ public:
+  struct Options {
+    std::string user = "tidemark_app";
+    std::string passfile;                    // libpq passfile; empty: libpq's default
+    std::string application_name = "tidemark";
+    size_t connections_per_server_max = 8;
+    size_t queue_max = 4096;                 // requests waiting for a connection, per server; more: kResourceExhausted
+    Duration connect_timeout = std::chrono::seconds(2);
+    Duration replica_poll_interval = std::chrono::milliseconds(100);  // how often replay positions are read (choice only, never a proof)
+    Duration breaker_open_for = std::chrono::milliseconds(250);       // after a failed connect, doubled up to 2 s
+  };
+  enum class Target : uint8_t { kPrimary, kReplica };
+  using Handler = std::move_only_function<void(Result<std::vector<ResultSet>>)>;
+
+  struct ServerState {
+    std::string name;
+    ShardServer::Role role = ShardServer::Role::kPrimary;
+    bool is_usable = false;     // connected lately, breaker closed
+    Lsn replay_lsn;             // replicas: last polled
+    Duration replay_age{};      // since it was polled
+    size_t connections = 0, in_use = 0, queued = 0;
+  };
+
+  static std::shared_ptr<ShardPool> create(boost::asio::io_context& context, Shard shard, Options options);
+  virtual ~ShardPool() = default;
+
+  // kReplica with `at_least` set picks a replica whose last polled replay position is there; if none is, the handler
+  // gets kFailedPrecondition at once (the caller goes to the primary). Deadline counts from now, queueing included.
+  virtual void run(Target target, Lsn at_least, Pipeline pipeline, Duration timeout, Handler handler) = 0;
+
+  virtual void set_shard(Shard shard) = 0;   // new servers from a newer topology; connections of vanished servers drain
+  virtual std::vector<ServerState> servers() const = 0;
+  virtual void close() = 0;
+};
+
+}  // namespace tidemark::shardrouter
