@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 
 namespace tidemark {
 

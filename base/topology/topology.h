@@ -19,7 +19,7 @@
 
 #include "base/family/family.h"
 #include "base/proof/lsn.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 
 namespace tidemark {
 

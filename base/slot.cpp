@@ -1,4 +1,4 @@
-#include "base/topology/slot.h"
+#include "base/slot.h"
 
 #include <array>
 
