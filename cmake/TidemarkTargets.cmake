@@ -103,3 +103,22 @@ endfunction()
 add_library(tidemark_asio STATIC ${CMAKE_SOURCE_DIR}/base/io/asio_impl.cpp)
 target_link_libraries(tidemark_asio PUBLIC tidemark_options Boost::headers OpenSSL::SSL)
 target_compile_options(tidemark_asio PRIVATE -w)
+
+# tidemark_embed(TARGET FILE HEADER FUNCTION): the text of FILE as std::string_view FUNCTION(), declared in HEADER.
+function(tidemark_embed target file header function)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${file})
+  file(READ ${CMAKE_SOURCE_DIR}/${file} text)
+  set(out ${CMAKE_BINARY_DIR}/gen/${file}.cpp)
+  file(CONFIGURE OUTPUT ${out} @ONLY CONTENT [[
+#include "@header@"
+
+namespace tidemark::shardrouter {
+
+std::string_view @function@() {
+  return R"EMBEDDED(@text@)EMBEDDED";
+}
+
+}  // namespace tidemark::shardrouter
+]])
+  target_sources(${target} PRIVATE ${out})
+endfunction()
