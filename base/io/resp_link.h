@@ -4,7 +4,10 @@
 // reconnects on the next one after a failure (an idle connection closed by the server is no failure). A request that
 // passes its deadline is completed with kDeadlineExceeded at once; its reply, when it still comes, is read and dropped.
 // Requests not yet written fail with kUnavailable, those written without an answer with kOutcomeUnknown.
+// While it waits to reconnect after a failed connect (reconnect_delay, doubled), requests are refused with kUnavailable at
+// once. Wrong credentials are kUnauthenticated. A link on which requests time out and nothing is read for 2 s is closed.
 // Threads: every member is called on the io_context's thread; handlers run there, never inside the call that queued them.
+// Lifetime: dropping the last reference closes it; that must happen before the io_context ends.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +30,8 @@ class RespLink {
   struct Options {
     std::string host = "127.0.0.1";
     uint16_t port = 0;
-    std::string user;      // empty: no AUTH is sent
-    std::string password;
+    std::string user{};      // empty: no AUTH is sent
+    std::string password{};
     std::string client_name = "tidemark";
     bool resp3 = true;
     Duration connect_timeout = std::chrono::milliseconds(500);

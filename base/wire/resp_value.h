@@ -15,7 +15,21 @@
 namespace tidemark {
 
 struct RespValue {
-  enum class Kind : uint8_t { kNull, kSimple, kError, kInteger, kBulk, kArray, kMap, kSet, kPush, kDouble, kBoolean, kBigNumber, kVerbatim };
+  enum class Kind : uint8_t {
+    kNull,
+    kSimple,
+    kError,
+    kInteger,
+    kBulk,
+    kArray,
+    kMap,
+    kSet,
+    kPush,
+    kDouble,
+    kBoolean,
+    kBigNumber,
+    kVerbatim
+  };
   Kind kind = Kind::kNull;
   int64_t integer = 0;              // kInteger, kBoolean (0/1)
   double number = 0;                // kDouble
@@ -29,13 +43,15 @@ struct RespValue {
   std::string to_string() const;
 };
 
-// Reads replies from a byte stream that may be cut anywhere.
+// Reads replies from a byte stream that may be cut anywhere. RESP3 attributes are read and dropped; a blob error is an
+// error. Work is linear in the bytes: what was read of an unfinished array is kept, not read again.
 class ReplyParser {
  public:
   struct Limits {
     size_t bulk_bytes_max = 512u << 20;
     size_t elements_max = 16u << 20;
     int depth_max = 16;
+    size_t line_bytes_max = 64u << 10;  // a simple string, error or number
   };
   ReplyParser() = default;
   explicit ReplyParser(Limits limits) : limits_(limits) {}
@@ -46,9 +62,21 @@ class ReplyParser {
   size_t buffered_bytes() const { return buffer_.size() - offset_; }
 
  private:
+  struct Frame {  // an aggregate whose elements are still arriving
+    RespValue value;
+    size_t missing = 0;
+    bool is_attribute = false;
+  };
+  Result<std::optional<RespValue>> next_whole();
+  Result<std::optional<std::string_view>> take_line();
+  Result<std::optional<RespValue>> read_bulk(RespValue::Kind kind, std::string_view length, size_t line_start);
+  Result<std::optional<RespValue>> open_aggregate(char type, std::string_view count);
+
   Limits limits_;
   std::string buffer_;
   size_t offset_ = 0;
+  std::vector<Frame> frames_;
+  size_t elements_ = 0;  // of the value being read, at all depths
 };
 
 // A request: *N of bulk strings, appended to `out`.
