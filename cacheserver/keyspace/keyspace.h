@@ -1,0 +1,127 @@
+// All entries of one worker: find, put, erase, expire, scan, evict, count.
+//
+//     Keyspace keyspace({.memory_bytes_max = 64 << 20, .policy = "lru", .hash_seed = random});
+//     keyspace.put("k", "v", {.expires_at = now + 10s}, now);
+//     if (Entry* entry = keyspace.find("k", now)) reply.bulk(entry->value());
+//
+// Time is told: `now` is steady. An expired entry is never seen: a lookup erases it (lazy), tick() erases the rest
+// (active). Memory: put() evicts before it allocates, so the limit holds at every moment; without a victim it returns
+// nullptr. A scan visits every entry that is there from its first to its last call, whatever grows or shrinks between,
+// and no entry twice unless it was erased and put again (scan() says how).
+//
+// Bounds per call: kEntriesMovedPerChange entries of table growth, kTimersPerTick timers, kFreedPerTick entries of a
+// flush; evictions are proportional to the bytes asked for.
+// Lifetime: an Entry& lives until the next call that puts, erases, expires, reserves or ticks.
+// Threads: one worker's own. I/O: none.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/topology/slot.h"
+#include "cacheserver/eviction/policy.h"
+#include "cacheserver/keyspace/entry.h"
+#include "cacheserver/keyspace/memory_budget.h"
+
+namespace tidemark::cacheserver {
+
+struct KeyspaceStats {
+  uint64_t hits = 0, misses = 0;
+  uint64_t expired = 0;  // lazily and actively
+  uint64_t evicted = 0;
+  uint64_t refused_for_memory = 0;
+  uint64_t entries_moved = 0;  // by growth and shrinking of tables
+};
+
+class Keyspace final : private EntrySampler {
+ public:
+  struct Options {
+    uint64_t memory_bytes_max = 0;  // 0 = no limit
+    std::string policy = std::string(kDefaultPolicy);
+    uint64_t hash_seed = 0;  // random in a server, so that nobody can choose colliding keys
+  };
+  static Result<std::unique_ptr<Keyspace>> open(const Options& options);
+  explicit Keyspace(const Options& options);  // requires a policy name that make_eviction_policy knows
+  ~Keyspace();
+  Keyspace(const Keyspace&) = delete;
+  Keyspace& operator=(const Keyspace&) = delete;
+
+  // --- lookups -------------------------------------------------------------------------------------------------------
+  // For a command that reads: counts a hit or a miss and tells the eviction policy.
+  Entry* find(std::string_view key, Instant now);
+  // Looks without leaving a trace. Pair with count_hit/count_miss once the caller knows whether the entry serves.
+  Entry* peek(std::string_view key, Instant now);
+  void count_hit(Entry& entry, Instant now);
+  void count_miss();
+  // Starts loading the cache lines of a key that will be looked up soon.
+  void prefetch(std::string_view key) const;
+
+  // --- changes -------------------------------------------------------------------------------------------------------
+  struct PutOptions {
+    std::optional<Instant> expires_at;
+    bool keep_expiry = false;             // an existing entry's expiry stays; expires_at is ignored then
+    const EntryClaims* claims = nullptr;  // a fill from a database
+  };
+  // Installs or replaces. nullptr: no room and nothing to evict; then nothing has changed.
+  // `value` may be a view into this keyspace's own entry of the same key; not into another one.
+  Entry* put(std::string_view key, std::string_view value, const PutOptions& options, Instant now);
+  Entry* put(std::string_view key, std::string_view value, Instant now) { return put(key, value, PutOptions{}, now); }
+  // Gives the entry a value of `size` bytes: the old value's beginning, then zeros. Creates it if missing; expiry
+  // stays; claims go. nullptr: no room.
+  Entry* resize(std::string_view key, size_t size, Instant now);
+  bool erase(std::string_view key, Instant now);  // true if there was a live entry
+  // `at` <= now erases. nothing: never expires. Returns false if there is no such entry (or no room for the field).
+  bool expire(std::string_view key, std::optional<Instant> at, Instant now);
+  // Moves value, expiry and claims to another key (replacing it). False if `from` is missing; sets *out_of_memory.
+  enum class CopyOutcome { kDone, kMissing, kNoRoom };
+  CopyOutcome copy(std::string_view from, std::string_view to, Instant now);
+
+  // Evicts until `bytes` more fit. False: they do not, and nothing (more) can be evicted.
+  bool reserve(uint64_t bytes, Instant now);
+  // O(1): the tables are put aside and freed bit by bit by tick() and reserve().
+  void flush();
+
+  // --- iteration -----------------------------------------------------------------------------------------------------
+  // Appends the live entries of the next few buckets to `out`, at least `wanted` unless the end is reached. Start with
+  // cursor 0; 0 comes back at the end. A cursor is a place in hash order, which no growth or shrinking changes.
+  uint64_t scan(uint64_t cursor, size_t wanted, Instant now, std::vector<const Entry*>& out) const;
+  const Entry* random(Instant now);      // nullptr if empty; close to uniform
+  size_t size() const { return size_; }  // entries, those that expired unnoticed included
+  size_t size_with_expiry() const;
+  size_t count_in_slot(Slot slot) const;
+  std::vector<std::string_view> keys_in_slot(Slot slot, size_t count_max, Instant now) const;
+
+  // --- upkeep --------------------------------------------------------------------------------------------------------
+  // Bounded upkeep: active expiry, deferred frees, growth. Call every few milliseconds. True if work is left over.
+  bool tick(Instant now);
+  void set_memory_limit(uint64_t bytes_max) { budget_.bytes_max = bytes_max; }
+  Status set_policy(std::string_view name, Instant now);
+  const MemoryBudget& memory() const { return budget_; }
+  const KeyspaceStats& stats() const { return stats_; }
+  void reset_stats() { stats_ = {}; }
+  const EvictionPolicy& policy() const { return *policy_; }
+  static size_t bytes_of(const Entry& entry);  // with its share of table and timer
+
+  static constexpr size_t kEntriesMovedPerChange = 32;
+  static constexpr size_t kTimersPerTick = 256;
+  static constexpr size_t kFreedPerTick = 1024;
+
+ private:
+  struct Tables;
+  struct Ref;
+  Entry* sample_entry() override;
+  MemoryBudget budget_;
+  KeyspaceStats stats_;
+  std::unique_ptr<EvictionPolicy> policy_;
+  std::unique_ptr<Tables> tables_;
+  size_t size_ = 0;
+};
+
+}  // namespace tidemark::cacheserver
