@@ -1,0 +1,60 @@
+// What the shop's visitors do: a seeded stream of operations over a list of products.
+//
+// Ranks follow a Zipf law; which product has which rank is a seeded shuffle, so that the popular ones lie in all slots.
+// The last `rare_count` products of the list are left out of the law and asked for uniformly with `rare_share`: names
+// that may not exist, so that proven absences are exercised too. Same seed and options: same operations, on every
+// machine. Threads: a plain value. I/O: none.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "bench/macro/random.h"
+#include "bench/macro/zipf.h"
+
+namespace tidemark::bench {
+
+enum class ShopOpKind : uint8_t { kGet, kBatchGet, kSetPrice, kSetStock };
+
+struct ShopOp {
+  ShopOpKind kind = ShopOpKind::kGet;
+  std::vector<uint32_t> products;  // indices; one, but for kBatchGet (distinct)
+  int64_t value = 0;               // the new price in cents, or the new stock
+
+  bool operator==(const ShopOp&) const = default;
+};
+
+class ShopMix {
+ public:
+  struct Options {
+    uint64_t seed = 1;
+    uint32_t product_count = 0;  // of the whole list; must exceed rare_count
+    uint32_t rare_count = 0;
+    double zipf_s = 1.0;
+    double batch_share = 0.05;
+    double set_price_share = 0.01;
+    double set_stock_share = 0.01;
+    double rare_share = 0.01;
+    uint32_t batch_size = 20;
+  };
+  static constexpr int64_t kPriceCentsMax = 100'000;
+  static constexpr int64_t kStockMax = 10'000;
+
+  explicit ShopMix(const Options& options);
+
+  ShopOp next();
+  // The product of a popularity rank, 1 = most popular.
+  uint32_t product_at(uint64_t rank) const { return product_of_rank_[rank - 1]; }
+
+ private:
+  uint32_t pick_product();
+  uint32_t pick_existing() { return product_at(zipf_.sample(random_)); }
+  std::vector<uint32_t> pick_batch();
+
+  Options options_;
+  Random random_;
+  Zipf zipf_;
+  std::vector<uint32_t> product_of_rank_;
+};
+
+}  // namespace tidemark::bench
