@@ -8,14 +8,14 @@
 namespace tidemark::shardrouter {
 
 struct Statement {
-  std::string sql;                                   // with $1, $2, …; prepared once per connection, by its text
+  std::string sql;  // with $1, $2, …; prepared once per connection, by its text
   std::vector<std::optional<std::string>> params{};
 };
 
 struct ResultSet {
   std::vector<std::string> columns;
   std::vector<std::vector<std::optional<std::string>>> rows;
-  std::string command_tag;    // "UPDATE 1"
+  std::string command_tag;  // "UPDATE 1"
   int64_t rows_affected = 0;
 };
 
