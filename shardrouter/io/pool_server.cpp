@@ -1,0 +1,342 @@
+#include "shardrouter/io/pool_server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "base/io/system_clock.h"
+
+namespace tidemark::shardrouter {
+namespace asio = boost::asio;
+
+// --------------------------------------------------------------------------------------------------------- PoolRequest
+void PoolRequest::start_deadline(Duration timeout, std::string server_name) {
+  deadline_at_ = io::steady_now() + timeout;
+  deadline_.expires_after(timeout);
+  deadline_.async_wait(
+      [self = shared_from_this(), timeout, server = std::move(server_name)](const boost::system::error_code& error) {
+        if (error || self->is_done()) return;
+        self->answer(tidemark::fail(ErrorCode::kDeadlineExceeded,
+                                    fmt::format("{}: no answer within {} ms, {}", server, to_millis(timeout),
+                                                self->is_running_ ? "the statements may still run"
+                                                                  : "the request was still waiting for a connection")));
+      });
+}
+
+void PoolRequest::fail(Error error) {
+  if (is_done()) return;
+  deadline_.cancel();
+  asio::post(context_, [handler = std::move(handler_), error = std::move(error)]() mutable {
+    handler(std::unexpected(std::move(error)));
+  });
+  handler_ = nullptr;
+}
+
+void PoolRequest::answer(Result<std::vector<ResultSet>> result) {
+  if (is_done()) return;
+  deadline_.cancel();
+  auto handler = std::move(handler_);
+  handler_ = nullptr;
+  handler(std::move(result));
+}
+
+// ---------------------------------------------------------------------------------------------------------- PoolServer
+std::shared_ptr<PoolServer> PoolServer::create(asio::io_context& context, ShardServer description,
+                                               ShardPool::Options options) {
+  auto server = std::make_shared<PoolServer>(context, std::move(description), std::move(options));
+  if (server->description_.role == ShardServer::Role::kReplica) server->schedule_poll(Duration::zero());
+  return server;
+}
+
+PoolServer::PoolServer(asio::io_context& context, ShardServer description, ShardPool::Options options)
+    : context_(context),
+      description_(std::move(description)),
+      options_(std::move(options)),
+      breaker_delay_(options_.breaker_open_for),
+      breaker_timer_(context),
+      poll_timer_(context),
+      poll_deadline_(context) {}
+
+void PoolServer::submit(std::shared_ptr<PoolRequest> request) {
+  if (is_closed_) return request->fail({ErrorCode::kUnavailable, name() + " is no longer in the topology"});
+  drop_answered();
+  if (queue_.size() >= options_.queue_max)
+    return request->fail({ErrorCode::kResourceExhausted,
+                          fmt::format("{}: {} requests are waiting for a connection already", name(), queue_.size())});
+  queue_.push_back(std::move(request));
+  pump();
+}
+
+// Requests whose deadline passed while they waited. They go when room is needed or a connection is free.
+void PoolServer::drop_answered() {
+  while (!queue_.empty() && queue_.front()->is_done()) queue_.pop_front();
+  if (queue_.size() >= options_.queue_max) std::erase_if(queue_, [](const auto& one) { return one->is_done(); });
+}
+
+void PoolServer::pump() {
+  for (const SlotPtr& slot : std::vector<SlotPtr>(slots_)) {
+    drop_answered();
+    if (queue_.empty()) return;
+    if (!slot->is_ready || slot->request || !slot->connection->is_idle()) continue;
+    auto request = std::move(queue_.front());
+    queue_.pop_front();
+    dispatch(slot, std::move(request));
+  }
+  drop_answered();
+  if (queue_.empty()) return;
+  if (is_breaker_open()) {
+    if (slots_.empty())
+      fail_queue(breaker_error_.with_context(
+          fmt::format("{}: next try in {} ms", name(), to_millis(breaker_until_ - io::steady_now()) + 1)));
+    return;
+  }
+  while (slots_.size() < options_.connections_per_server_max && connecting_ < queue_.size()) {
+    open_slot();
+    if (is_breaker_open()) return;
+  }
+}
+
+void PoolServer::fail_queue(const Error& error) {
+  auto failed = std::move(queue_);
+  queue_.clear();
+  for (const auto& request : failed) request->fail(error);
+}
+
+// ------------------------------------------------------------------------------------------------------------ connect
+PgConnection::Options PoolServer::connection_options(std::string application_suffix) const {
+  PgConnection::Options options;
+  options.conninfo = description_.conninfo;
+  options.connect_timeout = options_.connect_timeout;
+  options.keywords = {
+      {"user", options_.user},
+      {"application_name", options_.application_name + application_suffix},
+      // A query whose client is gone ends by itself; a transaction that its owner forgot holds no lock for ever.
+      {"options", "-c client_connection_check_interval=1000 -c idle_in_transaction_session_timeout=10000"},
+      {"tcp_user_timeout", "5000"},
+  };
+  if (!options_.passfile.empty()) options.keywords.emplace_back("passfile", options_.passfile);
+  return options;
+}
+
+void PoolServer::open_slot() {
+  auto slot = std::make_shared<Slot>();
+  slot->connection = PgConnection::create(context_, connection_options(""));
+  slots_.push_back(slot);
+  ++connecting_;
+  slot->connection->connect([weak = weak_from_this(), slot](Status status) {
+    const auto self = weak.lock();
+    if (!self || self->is_closed_) return;
+    if (!status) return self->on_connect_failed(slot, status.error());
+    self->prepare_session(slot);
+  });
+}
+
+// On a primary the first thing a session does is to make sure that its incarnation has a number of its own.
+void PoolServer::prepare_session(const SlotPtr& slot) {
+  slot->connection->set_on_closed([weak = weak_from_this(), slot](const Error&) {
+    const auto self = weak.lock();
+    if (self && slot->is_ready) self->remove(slot);
+  });
+  Pipeline pipeline;
+  const bool is_primary = description_.role == ShardServer::Role::kPrimary;
+  pipeline.groups.push_back({{is_primary ? "SELECT tidemark.open_incarnation()" : "SELECT 1", {}}});
+  slot->drain_timer = std::make_unique<asio::steady_timer>(context_);
+  slot->drain_timer->expires_after(options_.connect_timeout);
+  slot->drain_timer->async_wait([slot](const boost::system::error_code& error) {
+    if (!error && !slot->is_ready) slot->connection->close();  // the running pipeline then fails
+  });
+  slot->connection->run(std::move(pipeline), [weak = weak_from_this(), slot](Result<std::vector<ResultSet>> result) {
+    slot->drain_timer->cancel();
+    const auto self = weak.lock();
+    if (!self || self->is_closed_) return slot->connection->close();
+    if (result) return self->on_ready(slot);
+    Error error = result.error();
+    if (error.message.starts_with("3F000") || error.message.starts_with("42883"))
+      error = {ErrorCode::kFailedPrecondition,
+               "the shard is not initialised (" + error.message + "): run tidemark-shards init"};
+    else if (error.code != ErrorCode::kFailedPrecondition)
+      error.code = ErrorCode::kUnavailable;
+    self->on_connect_failed(slot, std::move(error));
+  });
+}
+
+void PoolServer::on_ready(const SlotPtr& slot) {
+  slot->is_ready = true;
+  --connecting_;
+  breaker_delay_ = options_.breaker_open_for;
+  breaker_until_ = {};
+  pump();
+}
+
+void PoolServer::on_connect_failed(const SlotPtr& slot, Error error) {
+  slot->connection->close();
+  --connecting_;
+  std::erase(slots_, slot);
+  open_breaker(std::move(error));
+}
+
+bool PoolServer::is_breaker_open() const {
+  return io::steady_now() < breaker_until_;
+}
+
+void PoolServer::open_breaker(Error error) {
+  breaker_error_ = std::move(error);
+  if (!is_breaker_open()) {
+    breaker_until_ = io::steady_now() + breaker_delay_;
+    breaker_delay_ = std::min(breaker_delay_ * 2, kBreakerOpenMax);
+    breaker_timer_.expires_after(breaker_until_ - io::steady_now() + std::chrono::milliseconds(1));
+    breaker_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+      const auto self = weak.lock();
+      if (!cancelled && self && !self->is_closed_) self->pump();
+    });
+  }
+  pump();
+}
+
+// ---------------------------------------------------------------------------------------------------------------- run
+void PoolServer::dispatch(const SlotPtr& slot, std::shared_ptr<PoolRequest> request) {
+  slot->request = request;
+  request->set_running();
+  watch_deadline(slot);
+  slot->connection->run(request->take_pipeline(),
+                        [weak = weak_from_this(), slot](Result<std::vector<ResultSet>> result) {
+                          slot->drain_timer->cancel();
+                          const auto finished = std::move(slot->request);
+                          slot->request = nullptr;
+                          // The connection is free before the handler runs: its next request may go out at once.
+                          if (const auto self = weak.lock()) {
+                            if (self->is_closed_)
+                              slot->connection->close();
+                            else if (!slot->connection->is_open())
+                              self->remove(slot);
+                            else
+                              self->pump();
+                          }
+                          if (finished) finished->answer(std::move(result));
+                        });
+}
+
+// Once the request was answered by its deadline, the connection has kDrainLimit to get through its pipeline.
+void PoolServer::watch_deadline(const SlotPtr& slot) {
+  if (!slot->drain_timer) slot->drain_timer = std::make_unique<asio::steady_timer>(context_);
+  slot->drain_timer->expires_after(slot->request->deadline() - io::steady_now() + kDrainLimit);
+  slot->drain_timer->async_wait(
+      [weak = weak_from_this(), slot, request = slot->request](const boost::system::error_code& cancelled) {
+        if (cancelled || slot->request != request) return;
+        slot->request = nullptr;
+        slot->connection->close();
+        const auto self = weak.lock();
+        if (!self || self->is_closed_) return;
+        self->remove(slot);
+        self->open_breaker({ErrorCode::kUnavailable, "the server does not answer"});
+      });
+}
+
+void PoolServer::remove(const SlotPtr& slot) {
+  slot->is_ready = false;
+  if (std::erase(slots_, slot) > 0 && !is_closed_) pump();
+}
+
+void PoolServer::drain() {
+  close();
+}
+
+void PoolServer::close() {
+  if (is_closed_) return;
+  is_closed_ = true;
+  fail_queue({ErrorCode::kUnavailable, name() + " is no longer used"});
+  breaker_timer_.cancel();
+  poll_timer_.cancel();
+  drop_monitor();
+  // Connections in use close when their pipeline is through (dispatch's handler), or by the drain limit.
+  for (const SlotPtr& slot : slots_)
+    if (!slot->request) slot->connection->close();
+  slots_.clear();
+}
+
+size_t PoolServer::in_use() const {
+  return static_cast<size_t>(
+      std::count_if(slots_.begin(), slots_.end(), [](const SlotPtr& slot) { return slot->request != nullptr; }));
+}
+
+ShardPool::ServerState PoolServer::state() const {
+  ShardPool::ServerState state;
+  state.name = name();
+  state.role = description_.role;
+  const bool has_ready = std::any_of(slots_.begin(), slots_.end(), [](const SlotPtr& slot) { return slot->is_ready; });
+  state.is_usable =
+      description_.role == ShardServer::Role::kReplica ? is_usable_replica() : has_ready && !is_breaker_open();
+  state.replay_lsn = replay_lsn_;
+  if (polled_at_) state.replay_age = io::steady_now() - *polled_at_;
+  state.connections = slots_.size() - connecting_;
+  state.in_use = in_use();
+  state.queued = queue_.size();
+  return state;
+}
+
+// ------------------------------------------------------------------------------------------------------------ replicas
+bool PoolServer::is_usable_replica() const {
+  if (!polled_at_ || is_closed_) return false;
+  if (is_breaker_open() && slots_.empty()) return false;
+  return io::steady_now() - *polled_at_ <= options_.replica_poll_interval * kReplayAgeIntervalsMax;
+}
+
+void PoolServer::schedule_poll(Duration delay) {
+  poll_timer_.expires_after(delay);
+  poll_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (!cancelled && self && !self->is_closed_) self->poll();
+  });
+}
+
+void PoolServer::poll() {
+  poll_deadline_.expires_after(options_.connect_timeout);
+  poll_deadline_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (!cancelled && self && !self->is_closed_ && self->monitor_)
+      self->on_polled(tidemark::fail(ErrorCode::kUnavailable, "no answer"));
+  });
+  if (monitor_) return run_poll();
+  monitor_ = PgConnection::create(context_, connection_options(" monitor"));
+  monitor_->connect([weak = weak_from_this(), monitor = monitor_](Status status) {
+    const auto self = weak.lock();
+    if (!self || self->is_closed_ || self->monitor_ != monitor) return monitor->close();
+    if (!status) return self->on_polled(std::unexpected(status.error()));
+    self->run_poll();
+  });
+}
+
+void PoolServer::run_poll() {
+  if (!monitor_->is_idle()) return on_polled(tidemark::fail(ErrorCode::kUnavailable, "the connection broke"));
+  Pipeline pipeline;
+  pipeline.groups.push_back({{"SELECT pg_last_wal_replay_lsn()::text", {}}});
+  monitor_->run(std::move(pipeline),
+                [weak = weak_from_this(), monitor = monitor_](Result<std::vector<ResultSet>> result) {
+                  const auto self = weak.lock();
+                  if (self && !self->is_closed_ && self->monitor_ == monitor) self->on_polled(std::move(result));
+                });
+}
+
+void PoolServer::on_polled(Result<std::vector<ResultSet>> result) {
+  poll_deadline_.cancel();
+  if (result && !result->empty() && !result->front().rows.empty() && result->front().rows[0][0]) {
+    // A replica that was rebuilt or rewound goes back: what it says now is what counts.
+    if (const auto lsn = Lsn::parse(*result->front().rows[0][0])) {
+      replay_lsn_ = *lsn;
+      polled_at_ = io::steady_now();
+      return schedule_poll(options_.replica_poll_interval);
+    }
+  }
+  drop_monitor();
+  polled_at_.reset();  // not chosen until it is heard again
+  schedule_poll(options_.breaker_open_for);
+}
+
+void PoolServer::drop_monitor() {
+  poll_deadline_.cancel();
+  if (const auto monitor = std::move(monitor_)) monitor->close();
+  monitor_ = nullptr;
+}
+
+}  // namespace tidemark::shardrouter
