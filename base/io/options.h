@@ -4,6 +4,7 @@
 //   options.number("port", port, {.max = 65535}, "RESP port of worker 0; 0 = any");   // --port N, TIDEMARK_PORT, port
 //   = N if (auto exit_code = options.parse(argc, argv)) return *exit_code;
 //
+// A verb's own options are read from the command line and the config file ([verb] section) alone.
 // The default is what the target holds before parse(); targets must outlive it. --help and --version print and exit
 // kExitOk; a wrong or unknown option prints what was wrong, with the nearest known name, and exits kExitUsage.
 #pragma once
