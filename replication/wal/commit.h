@@ -1,0 +1,39 @@
+// One committed transaction as the cache sees it: which keys it touched.
+//
+// `invalidates_all` says that the keys cannot be told (TRUNCATE, a family whose keys cannot be computed, too many
+// keys): every worker is then brought up with FENCEALL instead, and `keys` is empty.
+// Threads: a value; a published commit never changes. I/O: none.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/proof/lsn.h"
+#include "base/topology/slot.h"
+
+namespace tidemark::replication {
+
+struct InvalidatedKey {
+  std::string key;
+  Slot slot = 0;
+  bool operator==(const InvalidatedKey&) const = default;
+};
+
+struct Commit {
+  Xid xid = 0;
+  Lsn end_lsn;
+  int64_t commit_us = 0;  // Unix microseconds, for the lag metric only
+  bool invalidates_all = false;
+  std::vector<InvalidatedKey> keys;  // ascending, without repeats
+
+  bool operator==(const Commit&) const = default;
+
+  size_t bytes() const {
+    size_t total = sizeof(Commit);
+    for (const InvalidatedKey& key : keys) total += sizeof(InvalidatedKey) + key.key.size();
+    return total;
+  }
+};
+
+}  // namespace tidemark::replication

@@ -1,0 +1,156 @@
+#include "replication/wal/commit_assembler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/parse.h"
+#include "replication/wal/widen_xid.h"
+
+namespace tidemark::replication {
+namespace {
+
+void remove_repeats(std::vector<InvalidatedKey>& keys) {
+  std::ranges::sort(keys, {}, &InvalidatedKey::key);
+  auto repeats = std::ranges::unique(keys, {}, &InvalidatedKey::key);
+  keys.erase(repeats.begin(), repeats.end());
+}
+
+template <typename Message>
+constexpr bool kIsIgnored = std::is_same_v<Message, OriginMessage> || std::is_same_v<Message, TypeMessage>;
+
+}  // namespace
+
+Result<std::optional<Commit>> CommitAssembler::on_message(const WalMessage& message, Xid xid_reference) {
+  if (const auto* commit = std::get_if<CommitMessage>(&message)) {
+    auto finished = finish(*commit);
+    if (!finished) return std::unexpected(finished.error());
+    return std::optional<Commit>(std::move(*finished));
+  }
+  Status status = std::visit(
+      [&]<typename Message>(const Message& m) -> Status {
+        if constexpr (std::is_same_v<Message, BeginMessage>)
+          return apply(m, xid_reference);
+        else if constexpr (kIsIgnored<Message> || std::is_same_v<Message, CommitMessage>)
+          return {};
+        else
+          return apply(m);
+      },
+      message);
+  if (!status) return std::unexpected(status.error());
+  return std::optional<Commit>();
+}
+
+Status CommitAssembler::apply(const BeginMessage& message, Xid xid_reference) {
+  if (current_) return fail(ErrorCode::kCorrupt, "Begin inside a transaction");
+  current_.emplace();
+  current_->xid = widen_xid(message.xid_low, xid_reference);
+  keys_checked_ = 0;
+  return {};
+}
+
+Status CommitAssembler::apply(const RelationMessage& message) {
+  Keymap::Binding binding = keymap_->bind(message);
+  refusals_.insert(refusals_.end(), binding.refusals.begin(), binding.refusals.end());
+  bindings_[message.id] = std::move(binding);
+  return {};
+}
+
+Status CommitAssembler::apply(const InsertMessage& message) {
+  auto binding = binding_for(message.relation);
+  if (!binding) return std::unexpected(binding.error());
+  return add_tuple(**binding, message.after, nullptr);
+}
+
+Status CommitAssembler::apply(const UpdateMessage& message) {
+  auto binding = binding_for(message.relation);
+  if (!binding) return std::unexpected(binding.error());
+  if (message.has_before) {
+    if (Status status = add_tuple(**binding, message.before, nullptr); !status) return status;
+  }
+  return add_tuple(**binding, message.after, message.has_before ? &message.before : nullptr);
+}
+
+Status CommitAssembler::apply(const DeleteMessage& message) {
+  auto binding = binding_for(message.relation);
+  if (!binding) return std::unexpected(binding.error());
+  return add_tuple(**binding, message.before, nullptr);
+}
+
+Status CommitAssembler::apply(const TruncateMessage& message) {
+  for (RelationId relation : message.relations) {
+    auto binding = binding_for(relation);
+    if (!binding) return std::unexpected(binding.error());
+    if (!(*binding)->families.empty()) invalidate_all();
+  }
+  return {};
+}
+
+Status CommitAssembler::apply(const LogicalMessage& message) {
+  if (!message.is_transactional) return {};
+  if (!current_) return fail(ErrorCode::kCorrupt, "transactional message outside a transaction");
+  if (message.prefix == kInvalidationPrefix) add_explicit_keys(message.content);
+  return {};
+}
+
+void CommitAssembler::add_explicit_keys(std::string_view lines) {
+  if (current_->invalidates_all) return;
+  for (std::string_view key : split(lines, '\n')) {
+    if (!key.empty()) current_->keys.push_back({std::string(key), slot_of_key(key)});
+  }
+  if (current_->keys.size() > kCommitKeysMax) invalidate_all();
+}
+
+Result<const Keymap::Binding*> CommitAssembler::binding_for(RelationId id) const {
+  if (!current_) return fail(ErrorCode::kCorrupt, "row change outside a transaction");
+  auto found = bindings_.find(id);
+  if (found == bindings_.end()) {
+    return fail(ErrorCode::kCorrupt, fmt::format("change of relation {} that was never described", id));
+  }
+  return &found->second;
+}
+
+Status CommitAssembler::add_tuple(const Keymap::Binding& binding, const Tuple& tuple, const Tuple* before) {
+  if (tuple.size() != binding.column_count) {
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("tuple of {} columns for a relation of {}", tuple.size(), binding.column_count));
+  }
+  if (current_->invalidates_all || binding.families.empty()) return {};
+  if (!binding.refusals.empty()) {
+    invalidate_all();
+    return {};
+  }
+  if (keymap_->append_keys(binding, tuple, before, current_->keys) == Keymap::Outcome::kUnknownKeys) {
+    invalidate_all();
+    return {};
+  }
+  // Remove repeats each time the list has doubled, so that a transaction that hammers one row stays small.
+  constexpr size_t kCheckFrom = 4096;
+  if (current_->keys.size() >= std::max(kCheckFrom, 2 * keys_checked_)) {
+    remove_repeats(current_->keys);
+    keys_checked_ = current_->keys.size();
+    if (keys_checked_ > kCommitKeysMax) invalidate_all();
+  }
+  return {};
+}
+
+void CommitAssembler::invalidate_all() {
+  current_->invalidates_all = true;
+  current_->keys.clear();
+}
+
+Result<Commit> CommitAssembler::finish(const CommitMessage& message) {
+  if (!current_) return fail(ErrorCode::kCorrupt, "Commit outside a transaction");
+  Commit commit = std::move(*current_);
+  current_.reset();
+  commit.end_lsn = message.end_lsn;
+  commit.commit_us = message.commit_us;
+  remove_repeats(commit.keys);
+  if (commit.keys.size() > kCommitKeysMax) {
+    commit.invalidates_all = true;
+    commit.keys.clear();
+  }
+  return commit;
+}
+
+}  // namespace tidemark::replication

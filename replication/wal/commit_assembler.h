@@ -1,0 +1,59 @@
+// Puts the messages of the stream together into commits, with their keys.
+//
+// Lives as long as one replication connection: Postgres describes each relation anew on a new one. A change of a
+// relation that was never described, a tuple of the wrong width, or a message out of place is kCorrupt: the connection
+// is then given up and the stream read again from the last durable position.
+// Transactional messages of prefix "cache.inval" add explicit keys, one a line; other prefixes are ignored, as are
+// non-transactional messages and origins (commits of any origin are invalidated).
+// Threads: one. I/O: none. Limits: kCommitKeysMax keys a commit; beyond it the commit invalidates all.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "replication/wal/keymap.h"
+
+namespace tidemark::replication {
+
+class CommitAssembler {
+ public:
+  static constexpr size_t kCommitKeysMax = 262'144;
+  static constexpr std::string_view kInvalidationPrefix = "cache.inval";
+  static constexpr std::string_view kTickPrefix = "tidemark.tick";
+
+  // `keymap` outlives this object.
+  explicit CommitAssembler(const Keymap& keymap) : keymap_(&keymap) {}
+
+  // A commit, once it is whole. `xid_reference`: any recent 64-bit xid of this server.
+  Result<std::optional<Commit>> on_message(const WalMessage& message, Xid xid_reference);
+
+  bool is_in_transaction() const { return current_.has_value(); }
+
+  // Refusals of families since the last call, for the log.
+  std::vector<std::string> take_refusals() { return std::exchange(refusals_, {}); }
+
+ private:
+  Status apply(const BeginMessage& message, Xid xid_reference);
+  Status apply(const RelationMessage& message);
+  Status apply(const InsertMessage& message);
+  Status apply(const UpdateMessage& message);
+  Status apply(const DeleteMessage& message);
+  Status apply(const TruncateMessage& message);
+  Status apply(const LogicalMessage& message);
+  Result<Commit> finish(const CommitMessage& message);
+
+  Result<const Keymap::Binding*> binding_for(RelationId id) const;
+  Status add_tuple(const Keymap::Binding& binding, const Tuple& tuple, const Tuple* before);
+  void add_explicit_keys(std::string_view lines);
+  void invalidate_all();
+
+  const Keymap* keymap_;
+  std::unordered_map<RelationId, Keymap::Binding> bindings_;
+  std::optional<Commit> current_;
+  size_t keys_checked_ = 0;  // size up to which repeats were removed
+  std::vector<std::string> refusals_;
+};
+
+}  // namespace tidemark::replication
