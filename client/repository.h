@@ -1,0 +1,191 @@
+// Repository<F>: rows of a family through the cache, each answer proven fresh or honestly bounded.
+//
+//   Repository<ProductBySku> products(cache, database, {
+//       .sql = "SELECT bucket, sku, name, price FROM catalog.product WHERE bucket = $1::int AND sku = $2",
+//       .batch_sql = "SELECT p.bucket, p.sku, p.name, p.price FROM catalog.product p "
+//                    "JOIN unnest($1::int[], $2::text[]) AS k(bucket, sku) USING (bucket, sku)",
+//       .from_rows = one_row<pb::Product>(product_of_row)});
+//   products.async_get({"bash"}, {.timeout = 40ms}, [](Result<Cached<pb::Product>> answer) { … });
+//   auto answer = products.sync().get({"bash"});
+//
+// Reading (cache-aside): one load per key at a time in this process; the node is asked (GETL with MAXSTALE); on a miss
+// the row is loaded with a proof of which commits it contains, the caller is answered at once, and the node is offered
+// the value (SETV). A node that cannot answer is never a miss: the row comes from the database, unfilled, counted as
+// bypass and bounded per shard (kResourceExhausted beyond). Writing (write-around): one routed transaction, then INVAL
+// of the keys by its commit token; the invalidator's stream does the same, so a process that dies in between leaves
+// nothing stale. Statements: $1 is the bucket, $2… are the key's parts (in `batch_sql` arrays of the same length). They
+// must return the family's key columns, a batch the column `bucket` too: a row whose key columns do not give back the
+// key asked for is refused. They run in READ ONLY transactions and must not depend on anything but rows of their
+// bucket. Threads: every member from any thread; handlers run on their executor, else on the context's thread. A
+// Repository must outlive nothing: operations keep what they need. Limits: RepositoryOptions.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "client/cache_client.h"
+#include "client/cached.h"
+#include "client/codec.h"
+#include "client/completion.h"
+#include "client/database.h"
+#include "client/key_family.h"
+#include "client/repository_core.h"
+#include "client/row.h"
+
+namespace tidemark::client {
+
+// How the values of a family are read from the database.
+template <CachedFamily F>
+struct RowSource {
+  std::string sql;
+  std::string batch_sql{};                                                   // empty: batches load key by key
+  std::function<Result<typename F::Value>(std::span<const Row>)> from_rows;  // never called without a row
+};
+
+template <CachedFamily F>
+  requires Encodable<typename F::Value>
+class Repository {
+ public:
+  using Value = typename F::Value;
+  using Key = typename F::Key;
+  using Answer = Result<Cached<Value>>;
+
+  Repository(std::shared_ptr<CacheClient> cache, std::shared_ptr<Database> database, RowSource<F> source,
+             RepositoryOptions options = {})
+      : core_(RepositoryCore::create(std::move(cache), std::move(database), erase(std::move(source)), options)) {}
+
+  template <typename Token>
+  auto async_get(Key key, ReadOptions options, Token&& token) {
+    return initiate<Answer>(
+        [core = core_, key = std::move(key), options](Callback<Answer> done) {
+          core->get(item_of(key), options,
+                    [done = std::move(done)](Result<RawAnswer> raw) mutable { done(typed(std::move(raw))); });
+        },
+        std::forward<Token>(token));
+  }
+
+  // In the order of the keys; duplicates are allowed; one failed key fails no other. Keys are split by node and their
+  // requests pipelined; the misses of one shard are loaded by one statement.
+  template <typename Token>
+  auto async_get_many(std::vector<Key> keys, ReadOptions options, Token&& token) {
+    return initiate<std::vector<Answer>>(
+        [core = core_, keys = std::move(keys), options](Callback<std::vector<Answer>> done) {
+          core->get_many(items_of(keys), options,
+                         [done = std::move(done)](std::vector<Result<RawAnswer>> raws) mutable {
+                           std::vector<Answer> answers;
+                           answers.reserve(raws.size());
+                           for (auto& raw : raws) answers.push_back(typed(std::move(raw)));
+                           done(std::move(answers));
+                         });
+        },
+        std::forward<Token>(token));
+  }
+
+  // Runs the statements in one transaction on the shard of the key's bucket and drops the key.
+  template <typename Token>
+  auto async_update(Key key, std::vector<shardrouter::Statement> statements, WriteOptions options, Token&& token) {
+    return async_update_many(std::vector<Key>{std::move(key)}, std::move(statements), options,
+                             std::forward<Token>(token));
+  }
+  // The same for several keys, whose buckets must lie on one shard (shard_of tells).
+  template <typename Token>
+  auto async_update_many(std::vector<Key> keys, std::vector<shardrouter::Statement> statements, WriteOptions options,
+                         Token&& token) {
+    return initiate<Result<Written>>(
+        [core = core_, keys = std::move(keys), statements = std::move(statements), options](auto done) mutable {
+          core->update(items_of(keys), std::move(statements), options, std::move(done));
+        },
+        std::forward<Token>(token));
+  }
+  // Drops further keys that a commit made old. The result: how many had an entry.
+  template <typename Token>
+  auto async_invalidate(CommitToken commit, std::vector<Key> keys, Token&& token) {
+    return initiate<Result<int64_t>>([core = core_, commit, keys = std::move(keys)](
+                                         auto done) { core->invalidate(commit, items_of(keys), std::move(done)); },
+                                     std::forward<Token>(token));
+  }
+
+  // The bucket of a key: $1 of the statements, and what routes it.
+  static Result<Bucket> bucket_of(const Key& key) {
+    auto text = F::key_of(key);
+    if (!text) return std::unexpected(text.error());
+    return bucket_of_slot(slot_of_key(*text));
+  }
+
+  // Blocking twins; not on the context's own thread (kFailedPrecondition).
+  class Sync {
+   public:
+    explicit Sync(Repository& repository) : repository_(&repository) {}
+    Answer get(Key key, ReadOptions options = {}) {
+      if (auto error = repository_->core_->blocking_error()) return std::unexpected(*error);
+      return wait_for_result<Answer>(
+          [&](Callback<Answer> done) { repository_->async_get(std::move(key), options, std::move(done)); });
+    }
+    std::vector<Answer> get_many(std::vector<Key> keys, ReadOptions options = {}) {
+      if (auto error = repository_->core_->blocking_error())
+        return std::vector<Answer>(keys.size(), std::unexpected(*error));
+      return wait_for_result<std::vector<Answer>>([&](Callback<std::vector<Answer>> done) {
+        repository_->async_get_many(std::move(keys), options, std::move(done));
+      });
+    }
+    Result<Written> update(Key key, std::vector<shardrouter::Statement> statements, WriteOptions options = {}) {
+      if (auto error = repository_->core_->blocking_error()) return std::unexpected(*error);
+      return wait_for_result<Result<Written>>([&](Callback<Result<Written>> done) {
+        repository_->async_update(std::move(key), std::move(statements), options, std::move(done));
+      });
+    }
+
+   private:
+    Repository* repository_;
+  };
+  Sync sync() { return Sync(*this); }
+
+ private:
+  // A key that cannot be rendered stays in its place and fails there.
+  static Result<KeyItem> item_of(const Key& key) {
+    auto text = F::key_of(key);
+    if (!text) return std::unexpected(text.error());
+    return KeyItem{std::move(*text), F::texts_of(key)};
+  }
+  static std::vector<Result<KeyItem>> items_of(const std::vector<Key>& keys) {
+    std::vector<Result<KeyItem>> items;
+    items.reserve(keys.size());
+    for (const Key& key : keys) items.push_back(item_of(key));
+    return items;
+  }
+  static Answer typed(Result<RawAnswer> raw) {
+    if (!raw) return std::unexpected(std::move(raw.error()));
+    return Cached<Value>(std::static_pointer_cast<const Value>(std::move(raw->object)), raw->origin, raw->staleness_ms,
+                         raw->as_of);
+  }
+  static SourceOperations erase(RowSource<F> source) {
+    SourceOperations operations;
+    operations.family = to_family<F>();
+    operations.pattern = F::pattern();
+    operations.sql = std::move(source.sql);
+    operations.batch_sql = std::move(source.batch_sql);
+    operations.from_rows = [read = std::move(source.from_rows)](std::span<const Row> rows) -> Result<LoadedObject> {
+      auto value = read(rows);
+      if (!value) return std::unexpected(std::move(value.error()));
+      LoadedObject loaded;
+      loaded.bytes = encode_value<Value>(*value);
+      loaded.object = std::make_shared<const Value>(std::move(*value));
+      return loaded;
+    };
+    operations.decode = [](std::string_view bytes) -> Result<std::shared_ptr<const void>> {
+      auto value = decode_value<Value>(bytes);
+      if (!value) return std::unexpected(std::move(value.error()));
+      return std::make_shared<const Value>(std::move(*value));
+    };
+    return operations;
+  }
+
+  std::shared_ptr<RepositoryCore> core_;
+};
+
+}  // namespace tidemark::client
