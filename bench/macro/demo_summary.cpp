@@ -1,0 +1,129 @@
+#include "bench/macro/demo_summary.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+namespace tidemark::bench {
+namespace {
+
+uint64_t total(const std::map<std::string, uint64_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), uint64_t{0},
+                         [](uint64_t sum, const auto& kind) { return sum + kind.second; });
+}
+
+std::string list(const std::map<std::string, uint64_t>& counts) {
+  std::string text;
+  for (const auto& [kind, count] : counts) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", kind, count);
+  return text.empty() ? "none" : text;
+}
+
+void line(std::string& table, std::string_view name, std::string_view value) {
+  table += fmt::format("  {:<34} {}\n", name, value);
+}
+
+template <typename Number>
+Number number_of(const nlohmann::json& json, const char* name) {
+  const auto found = json.find(name);
+  return found == json.end() || !found->is_number() ? Number{} : found->get<Number>();
+}
+
+nlohmann::json latency_of(const nlohmann::json& shop) {
+  const auto found = shop.find("latency_ms");
+  return found == shop.end() ? nlohmann::json::object() : *found;
+}
+
+}  // namespace
+
+std::vector<std::string> DemoSummary::violations() const {
+  std::vector<std::string> found;
+  const auto expect_none = [&](uint64_t count, std::string_view what) {
+    if (count > 0) found.push_back(fmt::format("{} {}", count, what));
+  };
+  expect_none(tally.count(Verdict::kStale), "answers were older than the bound they carried");
+  expect_none(tally.count(Verdict::kPhantom), "answers carried a version that never committed");
+  expect_none(tally.count(Verdict::kWrongContent), "answers carried other columns than their version has");
+  expect_none(tally.count(Verdict::kFromTheFuture), "answers carried a version that committed after them");
+  expect_none(tally.count(Verdict::kBoundMissing), "answers of the cache or a replica carried no bound");
+  expect_none(lost, "acknowledged writes are not in the commit order: they were lost");
+  expect_none(total(errors_outside_window), "requests failed outside the fault window");
+  expect_none(errors_other_slots, "requests failed inside the fault window on slots of healthy nodes");
+  expect_none(number_of<uint64_t>(shop, "answers_dropped"), "answers could not be logged and were not checked");
+  if (tally.checked == 0) found.emplace_back("no answer was checked");
+  return found;
+}
+
+nlohmann::json DemoSummary::to_json() const {
+  nlohmann::json latency = nlohmann::json::object();
+  const nlohmann::json shop_latency = latency_of(shop);
+  for (const auto& [origin, figures] : shop_latency.items()) latency[origin] = figures;
+  return {{"requests", number_of<uint64_t>(shop, "requests")},
+          {"hit_ratio", number_of<double>(shop, "hit_ratio")},
+          {"hit_ratio_cold", number_of<double>(shop, "hit_ratio_cold")},
+          {"latency_ms", latency},
+          {"db_reads", db_reads},
+          {"db_reads_bypass", db_reads_bypass},
+          {"invalidation_lag_ms",
+           {{"p50", lag.p50_ms}, {"p99", lag.p99_ms}, {"n", lag.count}, {"n_replayed", lag.replayed_count}}},
+          {"answers_checked", tally.checked},
+          {"stale_beyond_bound", tally.count(Verdict::kStale)},
+          {"errors_in_window", errors_in_window},
+          {"errors_outside_window", total(errors_outside_window)},
+          {"errors_outside_window_by_kind", errors_outside_window},
+          {"errors_other_slots", errors_other_slots},
+          {"seed", seed},
+          {"phantom", tally.count(Verdict::kPhantom)},
+          {"wrong_content", tally.count(Verdict::kWrongContent)},
+          {"from_the_future", tally.count(Verdict::kFromTheFuture)},
+          {"bound_missing", tally.count(Verdict::kBoundMissing)},
+          {"stale_by_commit_stamp", tally.stale_by_stamp},
+          {"late_by_ms_max", static_cast<double>(tally.late_by_us_max) / 1000},
+          {"lost", lost},
+          {"writes_acknowledged", acknowledged},
+          {"commits", commits},
+          {"examples", tally.examples},
+          {"lost_examples", lost_examples},
+          {"violations", violations()},
+          {"shop", shop},
+          {"details", details}};
+}
+
+std::string DemoSummary::to_table() const {
+  std::string table;
+  line(table, "requests",
+       fmt::format("{} at {:.0f}/s", number_of<uint64_t>(shop, "requests"), number_of<double>(shop, "rate")));
+  line(table, "hit ratio, warm / cold",
+       fmt::format("{:.1f} % / {:.1f} %", 100 * number_of<double>(shop, "hit_ratio"),
+                   100 * number_of<double>(shop, "hit_ratio_cold")));
+  const nlohmann::json shop_latency = latency_of(shop);
+  for (const auto& [origin, figures] : shop_latency.items()) {
+    line(table, fmt::format("latency from {}, p50 / p99", origin),
+         fmt::format("{:.2f} / {:.2f} ms  (n {})", figures["p50"].get<double>(), figures["p99"].get<double>(),
+                     figures["n"].get<uint64_t>()));
+  }
+  line(table, "database reads, with / without cache",
+       fmt::format("{} / {}", db_reads, db_reads_bypass) +
+           (db_reads_bypass > 0 ? fmt::format("  ({:.1f} %)", 100.0 * static_cast<double>(db_reads) /
+                                                                  static_cast<double>(db_reads_bypass))
+                                : ""));
+  line(table, "invalidation lag, p50 / p99",
+       fmt::format("{:.1f} / {:.1f} ms over {} commits (goal: p99 < {:.0f} ms, {})", lag.p50_ms, lag.p99_ms, lag.count,
+                   kLagGoalMs, lag.count > 0 && lag.p99_ms < kLagGoalMs ? "met" : "MISSED"));
+  line(table, "answers checked", fmt::format("{} against {} commits", tally.checked, commits));
+  line(table, "stale beyond bound", fmt::format("{}", tally.count(Verdict::kStale)));
+  line(table, "wrong (phantom, content, future)",
+       fmt::format("{}, {}, {}", tally.count(Verdict::kPhantom), tally.count(Verdict::kWrongContent),
+                   tally.count(Verdict::kFromTheFuture)));
+  line(table, "lost of acknowledged writes", fmt::format("{} of {}", lost, acknowledged));
+  line(table, "errors inside the fault window", list(errors_in_window));
+  line(table, "errors outside it", list(errors_outside_window));
+  line(table, "errors on other nodes' slots", fmt::format("{}", errors_other_slots));
+  line(table, "seed", fmt::format("{}", seed));
+  const auto wrong = violations();
+  for (const std::string& violation : wrong) table += fmt::format("  FAILED: {}\n", violation);
+  for (const std::string& example : tally.examples) table += fmt::format("    {}\n", example);
+  for (const std::string& example : lost_examples) table += fmt::format("    lost: {}\n", example);
+  return table;
+}
+
+}  // namespace tidemark::bench

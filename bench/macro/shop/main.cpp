@@ -1,0 +1,168 @@
+// tidemark-shop: an open-loop load on the catalog service that writes down every answer it gets.
+//
+// Exit codes: 0 the run was done (its errors are in the report), 1 it could not be done, 2 wrong usage.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/io/options.h"
+#include "bench/macro/io/answer_log_file.h"
+#include "bench/macro/shop/shop_client.h"
+#include "bench/macro/shop/shop_run.h"
+
+namespace {
+
+using namespace tidemark;
+using namespace tidemark::bench;
+
+struct Config {
+  std::string target = "127.0.0.1:50051";
+  std::string skus;
+  std::string answers;
+  std::string json = "-";
+  uint64_t answers_max = 50'000'000;
+  uint64_t seed = 1;
+  uint32_t rare = 0;
+  uint32_t in_flight_max = 2000;
+  uint32_t batch_size = 20;
+  uint32_t channels = 1;
+  double rate = 1000, zipf = 1.0, batch_share = 0.05, set_price_share = 0.01, set_stock_share = 0.01, rare_share = 0.01;
+  Duration seconds = std::chrono::seconds(60), warmup = std::chrono::seconds(5), cold = std::chrono::seconds(2);
+  Duration deadline = std::chrono::milliseconds(500);
+  bool progress = false;
+};
+
+void declare(io::Options& options, Config& config) {
+  options.text("target", config.target, "the catalog service, HOST:PORT");
+  options.text("skus", config.skus, "file of product names, one a line");
+  options.number("rare", config.rare, {.max = 1'000'000},
+                 "the last N names of that file may not exist; they are asked for seldom");
+  options.real("rate", config.rate, "requests per second");
+  options.duration("seconds", config.seconds, "length of the measured part (60s)");
+  options.duration("warmup", config.warmup, "length of the warm-up before it (5s)");
+  options.duration("cold", config.cold, "first part of the warm-up, whose hit ratio is given apart");
+  options.number("seed", config.seed, {}, "same seed, same requests");
+  options.real("zipf", config.zipf, "exponent of the popularity law");
+  options.real("batch-share", config.batch_share, "share of BatchGetProducts");
+  options.number("batch-size", config.batch_size, {.min = 1, .max = 1000}, "products of a batch");
+  options.real("set-price-share", config.set_price_share, "share of SetPrice");
+  options.real("set-stock-share", config.set_stock_share, "share of SetStock");
+  options.real("rare-share", config.rare_share, "share of questions for names that may not exist");
+  options.duration("deadline", config.deadline, "of each call");
+  options.number("in-flight-max", config.in_flight_max, {.min = 1, .max = 100'000},
+                 "calls under way at once; more are not sent and count as RESOURCE_EXHAUSTED");
+  options.number("channels", config.channels, {.min = 1, .max = 64}, "connections to the service");
+  options.text("answers", config.answers, "write every row's answer there (binary; tidemark-demo reads it)");
+  options.number("answers-max", config.answers_max, {.min = 1}, "records in that file at most");
+  options.text("json", config.json, "write the report there; - = standard output");
+  options.flag("progress", config.progress, "a JSON line each second on standard output");
+}
+
+Result<std::vector<std::string>> read_names(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return fail(ErrorCode::kInvalidArgument, fmt::format("--skus: cannot read '{}'", path));
+  std::vector<std::string> names;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty()) names.push_back(line);
+  }
+  return names;
+}
+
+Status check(const Config& config, size_t names) {
+  if (names <= config.rare) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("--skus holds {} names, --rare sets {} of them aside: none is left", names, config.rare));
+  }
+  if (config.rate <= 0 || config.rate > 1e6) return fail(ErrorCode::kInvalidArgument, "--rate must be in (0, 1000000]");
+  if (config.zipf <= 0 || config.zipf > 10) return fail(ErrorCode::kInvalidArgument, "--zipf must be in (0, 10]");
+  for (const double share : {config.batch_share, config.set_price_share, config.set_stock_share, config.rare_share}) {
+    if (share < 0 || share > 1) return fail(ErrorCode::kInvalidArgument, "a share must be in [0, 1]");
+  }
+  if (config.batch_share + config.set_price_share + config.set_stock_share > 1) {
+    return fail(ErrorCode::kInvalidArgument, "the shares of batches and writes exceed 1 together");
+  }
+  return {};
+}
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+ShopRun::Options run_options(const Config& config, uint32_t names) {
+  ShopRun::Options options;
+  options.rate = config.rate;
+  options.warmup = config.warmup;
+  options.seconds = config.seconds;
+  options.cold = config.cold;
+  options.in_flight_max = config.in_flight_max;
+  options.mix = {.seed = config.seed,
+                 .product_count = names,
+                 .rare_count = config.rare,
+                 .zipf_s = config.zipf,
+                 .batch_share = config.batch_share,
+                 .set_price_share = config.set_price_share,
+                 .set_stock_share = config.set_stock_share,
+                 .rare_share = config.rare_share,
+                 .batch_size = config.batch_size};
+  options.should_stop = [] { return stop_requested != 0; };
+  if (config.progress) {
+    options.on_progress = [](const nlohmann::json& line) {
+      fmt::print("{}\n", line.dump());
+      std::fflush(stdout);
+    };
+  }
+  return options;
+}
+
+Status write_report(const std::string& path, const nlohmann::json& report) {
+  if (path == "-") {
+    fmt::print("{}\n", report.dump(2));
+    return {};
+  }
+  std::ofstream file(path);
+  file << report.dump(2) << '\n';
+  if (!file.flush()) return fail(ErrorCode::kUnavailable, fmt::format("--json: cannot write '{}'", path));
+  return {};
+}
+
+Status run(const Config& config) {
+  const auto names = read_names(config.skus);
+  if (!names) return std::unexpected(names.error());
+  if (auto status = check(config, names->size()); !status) return status;
+  std::optional<AnswerLogWriter> log;
+  if (!config.answers.empty()) {
+    auto created = AnswerLogWriter::create(config.answers, config.answers_max);
+    if (!created) return std::unexpected(created.error());
+    log.emplace(std::move(*created));
+  }
+  Mailbox mailbox;
+  const auto client = ShopClient::create({config.target, config.deadline, config.channels}, *names, mailbox);
+  if (!client->wait_until_connected(std::chrono::seconds(10))) {
+    return fail(ErrorCode::kUnavailable, fmt::format("no catalog service answers at {} (--target)", config.target));
+  }
+  ShopRun shop(run_options(config, static_cast<uint32_t>(names->size())), *client, mailbox, log ? &*log : nullptr);
+  shop.run();
+  if (log) {
+    if (auto status = log->close(); !status) return status;
+  }
+  return write_report(config.json, shop.report());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Config config;
+  io::Options options("tidemark-shop", "An open-loop load on the catalog service that writes down every answer.");
+  declare(options, config);
+  options.require("skus");
+  if (const auto exit_code = options.parse(argc, argv)) return *exit_code;
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGTERM, [](int) { stop_requested = 1; });
+  std::signal(SIGINT, [](int) { stop_requested = 1; });
+  if (const auto status = run(config); !status) {
+    fmt::print(stderr, "tidemark-shop: {}\n", status.error().to_string());
+    return status.error().code == ErrorCode::kInvalidArgument ? io::kExitUsage : io::kExitFailure;
+  }
+  return io::kExitOk;
+}
