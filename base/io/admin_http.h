@@ -35,8 +35,8 @@ class AdminHttp {
     std::string host = "127.0.0.1";
     uint16_t port = 0;  // 0: the system chooses; see port()
     std::function<Readiness()> readiness = [] { return Readiness{}; };
-    std::vector<MetricSource> sources;
-    std::vector<std::shared_ptr<prometheus::Collectable>> collectables;  // a prometheus::Registry, for example
+    std::vector<MetricSource> sources{};
+    std::vector<std::shared_ptr<prometheus::Collectable>> collectables{};  // a prometheus::Registry, for example
   };
 
   // kUnavailable when the address cannot be bound.

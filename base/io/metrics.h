@@ -10,7 +10,7 @@
 namespace tidemark::io {
 
 struct MetricSample {
-  std::vector<std::pair<std::string, std::string>> labels;
+  std::vector<std::pair<std::string, std::string>> labels{};
   double value = 0;  // counters and gauges
 
   // Histograms: (upper bound, count of observations <= it), ascending, without +Inf.
@@ -24,7 +24,7 @@ struct MetricFamily {
   std::string name;  // "tidemark_cache_hits_total"
   std::string help;
   Kind kind = Kind::kGauge;
-  std::vector<MetricSample> samples;
+  std::vector<MetricSample> samples{};
 };
 
 // Asked at every scrape, on the admin server's thread.
