@@ -131,6 +131,7 @@ class FreshnessState {
 
  private:
   ShardTide* tide(ShardId shard);
+  uint64_t stamp_origin() const;
   bool contains(const EntryClaims& claims, const Commit& commit) const;
 
   FreshnessLimits limits_;

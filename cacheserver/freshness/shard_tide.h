@@ -12,8 +12,8 @@
 //   time  0 s            1 s            …   60 s            61 s
 //   fence {0/100, Q0}    {0/200, Q1}        {0/900, Q60} -> floor {0/100, Q0}   -> floor {0/200, Q1}
 //
-// Invariants: within one db_epoch settled, floor.lsn and refloor never fall; each fence point's snapshot covers the one
-// before. Threads: one worker's. I/O: none; time is an argument.
+// Invariants: within one db_epoch floor.lsn and refloor never fall, nor does settled between joins; each fence point's
+// snapshot covers the one before. Threads: one worker's. I/O: none; time is an argument.
 #pragma once
 
 #include <cstdint>

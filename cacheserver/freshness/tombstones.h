@@ -49,8 +49,9 @@ struct TombstoneRecord {
   bool has_overflow = false;
   bool is_hint = false;                             // known from INVAL only
   std::array<Tombstone, kTombstonesPerKey> newest;  // in the order of arrival
-  Tombstone overflow;  // the greatest LSN and the greatest xid of those pushed out: not one commit's
-  Instant arrived;     // of the newest
+  Tombstone overflow;                 // the greatest LSN and the greatest xid of those pushed out: not one commit's
+  Instant arrived;                    // of the newest
+  uint32_t next_domain = UINT32_MAX;  // place of the same key's record of another domain
 
   Lsn greatest_lsn() const;
 };
@@ -92,7 +93,6 @@ class Tombstones {
  private:
   struct Node {
     TombstoneRecord record;
-    uint32_t next_domain = kNone;  // same key, other domain
     uint32_t newer = kNone, older = kNone;
   };
   struct List {

@@ -1,0 +1,352 @@
+// GETL, SETV, INVAL, VERIFY: what clients ask of the freshness protocol. docs/PROTOCOL.md states every byte.
+//
+// The commands of the invalidator stand in invalidation_commands.cpp.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "base/parse.h"
+#include "base/topology/slot.h"
+#include "cacheserver/command/command.h"
+#include "cacheserver/command/freshness_arguments.h"
+#include "cacheserver/command/invalidation_commands.h"
+#include "cacheserver/freshness/freshness_state.h"
+#include "cacheserver/keyspace/keyspace.h"
+#include "cacheserver/worker/worker_view.h"
+
+namespace tidemark::cacheserver {
+namespace {
+
+constexpr uint64_t kTtlMsMax = 10ull * 365 * 24 * 3600 * 1000;  // ten years
+constexpr size_t kInvalKeysMax = 1024;
+// A writer's INVAL may be this far ahead of the stream. Further, and its tombstone would outlive every floor for long.
+constexpr uint64_t kInvalAheadBytesMax = uint64_t{16} << 30;
+constexpr Lsn kUnknownHi{UINT64_MAX};
+
+struct DatabaseKey {
+  const Family* family = nullptr;
+  BucketOwner owner;
+};
+
+std::optional<DatabaseKey> database_key(const WorkerView& worker, std::string_view key) {
+  const Family* family = worker.database_family_of_key(key);
+  auto owner = worker.database_of_slot(slot_of_key(key));
+  if (family == nullptr || !owner) return std::nullopt;
+  return DatabaseKey{family, *owner};
+}
+
+std::string no_family(std::string_view key) {
+  return fmt::format(
+      "ERR NOFAMILY key {} has no database behind it here: no family with a table owns its prefix, or its bucket has "
+      "no shard; "
+      "see `tidemarkctl families`",
+      quoted(key));
+}
+
+int64_t bound_ms(std::optional<Duration> bound) {
+  return bound ? (bound->count() + 999) / 1000 : -1;  // rounded up: the promise must hold
+}
+
+void reply_hit(CommandContext& context, const Entry& entry, const EntryClaims& claims, int64_t bound) {
+  RespWriter& reply = context.reply;
+  reply.array(claims.is_absent ? 3 : 4);
+  reply.bulk(claims.is_absent ? "ABSENT" : "HIT");
+  if (!claims.is_absent) reply.bulk(entry.value());
+  reply.integer(bound);
+  reply.bulk(claims.lo.to_string());
+}
+
+void reply_bypass(RespWriter& reply, std::string_view reason, int64_t bound) {
+  reply.array(3);
+  reply.bulk("BYPASS");
+  reply.bulk(reason);
+  reply.integer(bound);
+}
+
+void reply_miss(CommandContext& context, const FreshnessState::Miss& miss) {
+  RespWriter& reply = context.reply;
+  switch (miss.kind) {
+    case FreshnessState::Miss::Kind::kNotJoined:
+      return reply_bypass(reply, "NOTJOINED", -1);
+    case FreshnessState::Miss::Kind::kBusy:
+      reply.array(2);
+      reply.bulk("BUSY");
+      reply.integer(std::max<int64_t>(1, to_millis(miss.retry_after)));
+      return;
+    case FreshnessState::Miss::Kind::kLease:
+      reply.array(4);
+      reply.bulk("MISS");
+      reply.bulk(miss.lease);
+      reply.bulk(miss.need.to_string());
+      reply.integer(miss.visible ? 1 : 0);
+      return;
+  }
+}
+
+// GETL key [MAXSTALE ms]
+void getl(CommandContext& context, Arguments arguments) {
+  ArgumentReader in(arguments);
+  std::string_view key = in.text("key");
+  std::optional<uint64_t> max_stale_ms;
+  while (in.left() > 0) {
+    std::string_view option = in.text("option");
+    if (equals_ignore_case(option, "MAXSTALE") && !max_stale_ms) {
+      max_stale_ms = in.number_up_to("MAXSTALE", kTtlMsMax);
+    } else {
+      in.fail(fmt::format("ERR GETL does not know the option {} here; it takes MAXSTALE ms, once", quoted(option)));
+    }
+  }
+  if (in.failed()) return context.reply.error(in.error());
+  auto database = database_key(context.worker, key);
+  if (!database) return context.reply.error(no_family(key));
+
+  FreshnessState& freshness = context.freshness;
+  Entry* entry = context.keyspace.peek(key, context.now);
+  if (entry != nullptr && entry->has_claims()) {
+    EntryClaims claims = entry->claims();
+    if (freshness.is_valid(claims, database->owner)) {
+      int64_t bound = bound_ms(freshness.bound(database->owner.shard, context.now));
+      bool is_behind = max_stale_ms && (bound < 0 || static_cast<uint64_t>(bound) > *max_stale_ms);
+      if (is_behind) return reply_bypass(context.reply, "BEHIND", bound);
+      context.keyspace.count_hit(*entry, context.now);
+      return reply_hit(context, *entry, claims, bound);
+    }
+    ++freshness.counters().hits_revalidate;
+  }
+  context.keyspace.count_miss();
+  reply_miss(context, freshness.on_miss(hash64(key), database->owner, context.now));
+}
+
+struct SetvOptions {
+  std::optional<Lsn> hi;
+  std::optional<uint64_t> ttl_ms;
+  bool is_absent = false;
+};
+
+SetvOptions read_setv_options(ArgumentReader& in, const Proof& proof, std::string_view value) {
+  SetvOptions options;
+  while (in.left() > 0) {
+    std::string_view option = in.text("option");
+    if (equals_ignore_case(option, "HI") && !options.hi) {
+      options.hi = in.lsn("HI");
+      if (proof.kind != Proof::Kind::kReplica)
+        in.fail("ERR HI belongs to an R proof; an S proof carries it as its last field");
+      if (*options.hi < proof.lsn)
+        in.fail(fmt::format("ERR HI {} is below the proof's LSN {}", options.hi->to_string(), proof.lsn.to_string()));
+    } else if (equals_ignore_case(option, "PX") && !options.ttl_ms) {
+      options.ttl_ms = in.number_up_to("PX", kTtlMsMax);
+      if (*options.ttl_ms == 0) in.fail("ERR PX must be at least 1 millisecond");
+    } else if (equals_ignore_case(option, "NEG") && !options.is_absent) {
+      options.is_absent = true;
+      if (!value.empty()) in.fail("ERR NEG fills a proven absence: the value must be empty");
+    } else {
+      in.fail(fmt::format("ERR SETV does not know the option {} here; it takes HI lsn, PX ms and NEG, each once",
+                          quoted(option)));
+    }
+  }
+  return options;
+}
+
+EntryClaims claims_of(const FreshnessState::Fill& fill, const Proof& proof, const BucketOwner& owner,
+                      const SetvOptions& options) {
+  bool is_snapshot = proof.kind == Proof::Kind::kSnapshot;
+  EntryClaims claims;
+  claims.shard = owner.shard;
+  claims.db_epoch = fill.db_epoch;
+  claims.bucket_epoch = owner.epoch;
+  claims.proof = is_snapshot ? ProofKind::kSnapshot : ProofKind::kReplica;
+  claims.is_absent = options.is_absent;
+  claims.lo = fill.lo;
+  claims.hi = is_snapshot ? std::max(proof.lsn, fill.lo) : options.hi.value_or(kUnknownHi);
+  claims.xmin = is_snapshot ? proof.snapshot.xmin : 0;
+  return claims;
+}
+
+void install(CommandContext& context, std::string_view key, std::string_view value, const EntryClaims& claims,
+             uint64_t ttl_ms) {
+  Keyspace::PutOptions put;
+  put.expires_at = context.now + std::chrono::milliseconds(ttl_ms);
+  put.claims = &claims;
+  if (context.keyspace.put(key, value, put, context.now) != nullptr) return context.reply.ok();
+  context.reply.error(
+      "OOM no room for this value: it was not installed; raise the memory limit or choose a policy that evicts");
+}
+
+// SETV key lease proof value [HI lsn] [PX ms] [NEG]
+void setv(CommandContext& context, Arguments arguments) {
+  ArgumentReader in(arguments);
+  std::string_view key = in.text("key");
+  std::string_view lease = in.text("lease");
+  if (lease.size() > kLeaseTextMax)
+    in.fail(fmt::format("ERR lease of {} bytes: a lease has at most {}", lease.size(), kLeaseTextMax));
+  Proof proof = in.proof("proof");
+  std::string_view value = in.text("value");
+  SetvOptions options = read_setv_options(in, proof, value);
+  if (in.failed()) return context.reply.error(in.error());
+  auto database = database_key(context.worker, key);
+  if (!database) return context.reply.error(no_family(key));
+
+  const BucketOwner& owner = database->owner;
+  std::optional<EntryClaims> existing;
+  if (Entry* entry = context.keyspace.peek(key, context.now); entry != nullptr && entry->has_claims())
+    existing = entry->claims();
+  auto fill = context.freshness.on_fill(hash64(key), lease, proof, owner, existing ? &*existing : nullptr, context.now);
+  RespWriter& reply = context.reply;
+  switch (fill.judgement.verdict) {
+    case FillVerdict::kAccepted: {
+      uint64_t family_ttl_ms = options.is_absent ? database->family->negative_ttl_ms : database->family->ttl_ms;
+      EntryClaims claims = claims_of(fill, proof, owner, options);
+      return install(context, key, value, claims,
+                     options.ttl_ms.value_or(std::clamp<uint64_t>(family_ttl_ms, 1, kTtlMsMax)));
+    }
+    case FillVerdict::kKept:
+      return reply.simple("KEPT");
+    case FillVerdict::kLease:
+      return reply.error("REJECT LEASE it is not the key's current lease; read again with GETL");
+    case FillVerdict::kEpoch:
+      return reply.error(
+          fmt::format("REJECT EPOCH {} {} the key's rows are in shard {} with this db_epoch and bucket_epoch",
+                      fill.db_epoch, owner.epoch, owner.shard));
+    case FillVerdict::kOlder:
+      return reply.error(fmt::format("REJECT OLDER {} the value may lack a commit that was invalidated here",
+                                     fill.judgement.need.to_string()));
+    case FillVerdict::kFloor:
+      return reply.error(
+          fmt::format("REJECT FLOOR {} the proof does not reach the shard's floor", fill.judgement.need.to_string()));
+  }
+}
+
+// Nothing is done unless every key may be invalidated here.
+std::string refusal_of_inval_keys(const WorkerView& worker, Arguments keys) {
+  for (std::string_view key : keys) {
+    Slot slot = slot_of_key(key);
+    if (!worker.owns_slot(slot)) {
+      auto endpoint = worker.endpoint_of_slot(slot);
+      if (!endpoint) return fmt::format("CLUSTERDOWN slot {} of key {} is served by nobody", slot, quoted(key));
+      return fmt::format("MOVED {} {}:{}", slot, endpoint->host, endpoint->port);
+    }
+    if (!database_key(worker, key)) return no_family(key);
+  }
+  return {};
+}
+
+std::string refusal_of_inval(const FreshnessState& freshness, const FreshnessState::Commit& commit, size_t keys) {
+  const ShardTide* tide = freshness.find_shard(commit.shard);
+  DbEpoch ours = tide == nullptr ? 0 : tide->db_epoch();
+  if (tide == nullptr || commit.db_epoch != ours) {
+    return fmt::format("EPOCH {} is the db_epoch of shard {} here", ours, commit.shard);
+  }
+  Lsn position = tide->complete_through();
+  if (tide->is_joined() && commit.end_lsn > position && commit.end_lsn.value - position.value > kInvalAheadBytesMax) {
+    return fmt::format(
+        "ERR lsn '{}' is more than 16 GiB beyond this node's tide mark {}: the stream will invalidate the keys",
+        commit.end_lsn.to_string(), position.to_string());
+  }
+  if (!freshness.has_room_for_hints(keys)) {
+    return "ERR tombstones known from INVAL alone fill their half of the tombstone memory: the stream will invalidate "
+           "the keys";
+  }
+  return {};
+}
+
+// INVAL p e lsn xid key [key …]
+void inval(CommandContext& context, Arguments arguments) {
+  ArgumentReader in(arguments);
+  FreshnessState::Commit commit;
+  commit.is_hint = true;
+  commit.shard = in.number<ShardId>("shard");
+  commit.db_epoch = in.number<DbEpoch>("db_epoch");
+  commit.end_lsn = in.lsn("lsn");
+  commit.xid = in.number<Xid>("xid");
+  if (commit.xid == 0) in.fail("ERR xid must be the transaction's 64-bit id, not 0");
+  size_t count = in.left();
+  if (count > kInvalKeysMax)
+    in.fail(fmt::format("ERR INVAL takes at most {} keys, {} were given", kInvalKeysMax, count));
+  if (in.failed()) return context.reply.error(in.error());
+  Arguments keys = arguments.subspan(arguments.size() - count);
+  std::string refusal = refusal_of_inval_keys(context.worker, keys);
+  if (refusal.empty()) refusal = refusal_of_inval(context.freshness, commit, count);
+  if (!refusal.empty()) return context.reply.error(refusal);
+  context.reply.integer(static_cast<int64_t>(invalidate_keys(context, commit, keys)));
+}
+
+std::string_view state_name(const FreshnessState& freshness, const Entry* entry,
+                            const std::optional<EntryClaims>& claims, const std::optional<BucketOwner>& owner) {
+  if (entry == nullptr) return "none";
+  if (!claims) return "value";  // a plain SET on a key without a database
+  if (!owner || !freshness.is_valid(*claims, *owner)) return "revalidate";
+  return claims->is_absent ? "absent" : "value";
+}
+
+// VERIFY key
+void verify(CommandContext& context, Arguments arguments) {
+  std::string_view key = arguments[1];
+  const FreshnessState& freshness = context.freshness;
+  auto owner = context.worker.database_of_slot(slot_of_key(key));
+  const Entry* entry = context.keyspace.peek(key, context.now);
+  std::optional<EntryClaims> claims;
+  if (entry != nullptr && entry->has_claims()) claims = entry->claims();
+  const ShardTide* tide = owner ? freshness.find_shard(owner->shard) : nullptr;
+
+  int64_t tombstones = 0;
+  Lsn tombstone_lsn;
+  for (auto* record = freshness.first_tombstone(hash64(key)); record != nullptr;
+       record = freshness.next_tombstone(*record)) {
+    tombstones += record->count + (record->has_overflow ? 1 : 0);
+    tombstone_lsn = std::max(tombstone_lsn, record->greatest_lsn());
+  }
+  auto expires_at = entry == nullptr ? std::nullopt : entry->expires_at();
+  EntryClaims shown = claims.value_or(EntryClaims{});
+
+  RespWriter& reply = context.reply;
+  auto text = [&](std::string_view name, std::string_view value) { reply.bulk(name), reply.bulk(value); };
+  auto number = [&](std::string_view name, int64_t value) { reply.bulk(name), reply.integer(value); };
+  reply.array(2 * 17);
+  text("state", state_name(freshness, entry, claims, owner));
+  number("shard", claims ? shown.shard : owner ? owner->shard : -1);
+  number("db_epoch", claims ? shown.db_epoch : tide != nullptr ? tide->db_epoch() : 0);
+  number("bucket_epoch", claims ? shown.bucket_epoch : owner ? owner->epoch : 0);
+  text("proof", !claims ? "-" : shown.proof == ProofKind::kSnapshot ? "S" : "R");
+  text("lo", shown.lo.to_string());
+  text("hi", shown.hi.to_string());
+  text("xmin", std::to_string(shown.xmin));
+  number("ttl_ms", expires_at ? to_millis(*expires_at - context.now) : -1);
+  number("bytes", entry == nullptr ? 0 : static_cast<int64_t>(entry->value().size()));
+  text("complete_through", (tide == nullptr ? Lsn{} : tide->complete_through()).to_string());
+  text("settled", (tide == nullptr ? Lsn{} : tide->settled()).to_string());
+  text("floor", (tide == nullptr ? Lsn{} : tide->floor().lsn).to_string());
+  number("bound", owner ? bound_ms(freshness.bound(owner->shard, context.now)) : -1);
+  number("tombstones", tombstones);
+  text("tombstone_lsn", tombstone_lsn.to_string());
+  number("leased", freshness.is_leased(hash64(key), context.now) ? 1 : 0);
+}
+
+constexpr std::string_view kGroup = "freshness";
+constexpr std::string_view kSince = "0.1.0";
+
+constexpr CommandSpec kCommands[] = {
+    {"getl", -2, kReadonly | kFast | kAllowsFamily, 1, 1, 1, getl, kGroup,
+     "Reads a key of a family, or leases its filling.", kSince},
+    {"setv", -5, kWrite | kDenyOom | kFast | kAllowsFamily, 1, 1, 1, setv, kGroup,
+     "Fills a key under a lease with a proof.", kSince},
+    {"inval", -6, kWrite | kAllowsFamily, 0, 0, 0, inval, kGroup, "Drops keys that a committed transaction changed.",
+     kSince},
+    {"verify", 2, kReadonly | kFast | kAllowsFamily, 1, 1, 1, verify, kGroup,
+     "What is known of a key, without its value.", kSince},
+    {"invalb", -9, kWrite | kAllowsFamily | kInvalidator, 0, 0, 0, invalb, kGroup,
+     "Applies a batch of a shard's commits.", kSince},
+    {"fence", 9, kFast | kInvalidator, 0, 0, 0, fence, kGroup, "Moves a shard's tide mark and says what has settled.",
+     kSince},
+    {"fenceall", 5, kFast | kInvalidator, 0, 0, 0, fenceall, kGroup,
+     "Joins a shard: what is older is revalidated first.", kSince},
+    {"tide", 1, kReadonly | kFast, 0, 0, 0, tide, kGroup, "The tide mark of every joined shard.", kSince},
+};
+
+}  // namespace
+
+std::span<const CommandSpec> freshness_commands() {
+  return kCommands;
+}
+
+}  // namespace tidemark::cacheserver
