@@ -205,14 +205,13 @@ void PoolServer::dispatch(const SlotPtr& slot, std::shared_ptr<PoolRequest> requ
                           const auto finished = std::move(slot->request);
                           slot->request = nullptr;
                           // The connection is free before the handler runs: its next request may go out at once.
-                          if (const auto self = weak.lock()) {
-                            if (self->is_closed_)
-                              slot->connection->close();
-                            else if (!slot->connection->is_open())
-                              self->remove(slot);
-                            else
-                              self->pump();
-                          }
+                          const auto self = weak.lock();
+                          if (!self || self->is_closed_)
+                            slot->connection->close();
+                          else if (!slot->connection->is_open())
+                            self->remove(slot);
+                          else
+                            self->pump();
                           if (finished) finished->answer(std::move(result));
                         });
 }
