@@ -118,6 +118,14 @@ void RequestBatch::clear() {
   decoded_.clear();
 }
 
+void RequestParser::forget() {
+  error_.clear();
+  partial_ = {};
+  offset_ = 0;
+  arguments_left_ = 0;
+  bulk_bytes_ = -1;
+}
+
 RequestParser::Step RequestParser::broken(std::string_view text) {
   error_ = "Protocol error: ";
   error_ += text;

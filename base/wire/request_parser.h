@@ -60,6 +60,9 @@ class RequestParser {
   // kError: see error(); the parser is of no further use.
   Outcome next(std::string_view& input, RequestBatch& batch);
 
+  // Drops the progress in an incomplete request (and an error): the next input begins with a request's first byte.
+  void forget();
+
   // "Protocol error: invalid bulk length"
   std::string_view error() const { return error_; }
   bool is_inside_request() const { return arguments_left_ > 0; }

@@ -116,6 +116,20 @@ TEST(RequestParser, KeepsTheIncompleteRequestInTheInput) {
   EXPECT_EQ(batch.size(), 1u);
 }
 
+TEST(RequestParser, ReadsAnIncompleteRequestAgainAfterForget) {
+  std::string bytes = "*2\r\n$3\r\nGET\r\n$1\r\nk";
+  std::string_view input = bytes;
+  RequestParser parser;
+  RequestBatch batch;
+  ASSERT_EQ(parser.next(input, batch), Outcome::kIncomplete);
+  parser.forget();
+  batch.clear();
+  bytes += "\r\n";
+  input = bytes;
+  ASSERT_EQ(parser.next(input, batch), Outcome::kRequest);
+  EXPECT_EQ(batch[0][1], "k");
+}
+
 struct BrokenCase {
   const char* bytes;
   const char* error;

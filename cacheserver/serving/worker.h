@@ -1,0 +1,77 @@
+// One worker: the entries, the freshness and the identity of one thread of the node, and their upkeep.
+//
+// The shell owns it on its own thread, hands it bytes (SessionMachine), every new topology, and a tick about every
+// 100 ms. A slot that moved away is emptied bit by bit by tick(); one that comes back before that is emptied at once,
+// for its leftovers may be older than what the other owner answered meanwhile.
+// Threads: one. Its view's statistics may be read by any thread. I/O: none; the clock is given.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "base/wire/request_parser.h"
+#include "cacheserver/command/command_table.h"
+#include "cacheserver/command/dispatch.h"
+#include "cacheserver/freshness/freshness_state.h"
+#include "cacheserver/keyspace/keyspace.h"
+#include "cacheserver/worker/worker_view.h"
+
+namespace tidemark::cacheserver {
+
+class Worker {
+ public:
+  static constexpr size_t kPurgedPerTick = 2048;  // keys of slots that moved away
+  static constexpr size_t kUpkeepPerTick = 16;    // rounds of Keyspace::tick
+
+  using Clock = Instant (*)();  // steady; only to measure how long commands take
+
+  struct Options {
+    WorkerView::Identity identity;
+    WorkerConfig config;
+    Credentials credentials;
+    uint64_t hash_seed = 0;
+    Clock clock = nullptr;
+  };
+  // kInvalidArgument: an unknown eviction policy.
+  static Result<std::unique_ptr<Worker>> open(Options options, const CommandTable& table);
+
+  WorkerView& view() { return view_; }
+  const WorkerView& view() const { return view_; }
+  Keyspace& keyspace() { return *keyspace_; }
+  FreshnessState& freshness() { return freshness_; }
+  const Dispatcher& dispatcher() const { return dispatcher_; }
+  Instant clock() const { return clock_(); }
+
+  void adopt_topology(std::shared_ptr<const Topology> topology, Instant now);
+
+  // Bounded housekeeping. True if there is more to do soon.
+  bool tick(Instant now);
+
+  uint64_t next_session_id() { return ++sessions_made_ * view_.identity().workers + view_.identity().worker_index; }
+
+  // Scratch of the sessions, which take turns on this thread.
+  RequestBatch& batch() { return batch_; }
+  std::vector<CommandTable::Found>& found() { return found_; }
+  std::vector<std::string_view>& inputs() { return inputs_; }
+
+ private:
+  Worker(Options options, std::unique_ptr<Keyspace> keyspace, const CommandTable& table);
+  size_t purge_slot(Slot slot, size_t keys_max, Instant now);  // returns the keys purged
+  bool purge(Instant now);
+  void publish_gauges();
+
+  WorkerView view_;
+  std::unique_ptr<Keyspace> keyspace_;
+  FreshnessState freshness_;
+  Dispatcher dispatcher_;
+  Clock clock_;
+  std::deque<Slot> slots_to_purge_;
+  uint64_t sessions_made_ = 0;
+  RequestBatch batch_;
+  std::vector<CommandTable::Found> found_;
+  std::vector<std::string_view> inputs_;
+};
+
+}  // namespace tidemark::cacheserver
