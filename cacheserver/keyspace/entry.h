@@ -2,7 +2,7 @@
 // map.
 //
 //     0        4        8     10     11      12
-//     | policy | value  | key | type | flags | [wide key 4] [expiry 12] [claims 40] key… value…
+//     | policy | value  | key | type | flags | [wide key 4] [expiry 12] [claims 40] key value
 //
 // An item without a time to live and without claims pays 12 bytes (and the allocator's own). Only entries filled from a
 // database carry EntryClaims: which commits the value is proven to contain.
@@ -78,7 +78,11 @@ class Entry {
 
   bool has_expiry_section() const { return flags_ & kHasExpiry; }
   std::optional<Instant> expires_at() const;
-  bool is_expired(Instant now) const;
+  bool is_expired(Instant now) const {
+    if (!has_expiry_section()) return false;
+    auto at = expires_at();
+    return at && *at <= now;
+  }
 
   bool has_claims() const { return flags_ & kHasClaims; }  // true: filled from a database, guarded by freshness
   EntryClaims claims() const;                              // requires has_claims()
@@ -98,6 +102,8 @@ class Entry {
   static constexpr size_t kExpiryBytes = 12;  // i64 microseconds (0 = none), u32 timer
   static constexpr size_t kClaimsBytes = 40;
   static constexpr uint16_t kWideKeyMark = 0xffff;
+  static constexpr int64_t kNever = 0;
+  static constexpr size_t kSmallBlockBytes = 64;
 
   Entry() = default;
 
@@ -107,7 +113,8 @@ class Entry {
   size_t key_offset() const { return claims_offset() + (flags_ & kHasClaims ? kClaimsBytes : 0); }
   const char* key_begin() const { return sections() + key_offset(); }
   char* key_mutable() { return const_cast<char*>(key_begin()); }
-  size_t key_size() const;
+  size_t key_size() const { return key_size_ != kWideKeyMark ? key_size_ : wide_key_size(); }
+  size_t wide_key_size() const;
   const char* value_begin() const { return key_begin() + key_size(); }
 
   // Requires has_expiry_section(); only the keyspace sets it, for the timer must follow.
@@ -116,7 +123,10 @@ class Entry {
   void set_timer(uint32_t timer);
   // Requires that the block has room for `size` bytes of value.
   void set_value_size(size_t size) { value_size_ = static_cast<uint32_t>(size); }
+  // Sections are the same, the block is large enough.
   bool has_room_for(const Shape& shape) const;
+  // And at most half of it would lie idle.
+  bool fits_in_place(const Shape& shape) const;
 
   uint32_t policy_word_ = 0;
   uint32_t value_size_ = 0;

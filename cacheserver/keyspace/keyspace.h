@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +29,7 @@
 #include "base/topology/slot.h"
 #include "cacheserver/eviction/policy.h"
 #include "cacheserver/keyspace/entry.h"
+#include "cacheserver/keyspace/hash_table.h"
 #include "cacheserver/keyspace/memory_budget.h"
 
 namespace tidemark::cacheserver {
@@ -69,17 +71,18 @@ class Keyspace final : private EntrySampler {
     bool keep_expiry = false;             // an existing entry's expiry stays; expires_at is ignored then
     const EntryClaims* claims = nullptr;  // a fill from a database
   };
-  // Installs or replaces. nullptr: no room and nothing to evict; then nothing has changed.
-  // `value` may be a view into this keyspace's own entry of the same key; not into another one.
+  // Installs or replaces. nullptr: no room and nothing to evict; then nothing has changed but what was evicted.
+  // `key` and `value` may be views into this keyspace's own entries.
   Entry* put(std::string_view key, std::string_view value, const PutOptions& options, Instant now);
   Entry* put(std::string_view key, std::string_view value, Instant now) { return put(key, value, PutOptions{}, now); }
   // Gives the entry a value of `size` bytes: the old value's beginning, then zeros. Creates it if missing; expiry
   // stays; claims go. nullptr: no room.
   Entry* resize(std::string_view key, size_t size, Instant now);
   bool erase(std::string_view key, Instant now);  // true if there was a live entry
-  // `at` <= now erases. nothing: never expires. Returns false if there is no such entry (or no room for the field).
-  bool expire(std::string_view key, std::optional<Instant> at, Instant now);
-  // Moves value, expiry and claims to another key (replacing it). False if `from` is missing; sets *out_of_memory.
+  // `at` <= now erases; nothing: never expires.
+  enum class ExpireOutcome { kDone, kMissing, kNoRoom };
+  ExpireOutcome expire(std::string_view key, std::optional<Instant> at, Instant now);
+  // Puts a copy of value and expiry under another key, replacing what is there. Claims are about a key and stay behind.
   enum class CopyOutcome { kDone, kMissing, kNoRoom };
   CopyOutcome copy(std::string_view from, std::string_view to, Instant now);
 
@@ -89,8 +92,9 @@ class Keyspace final : private EntrySampler {
   void flush();
 
   // --- iteration -----------------------------------------------------------------------------------------------------
-  // Appends the live entries of the next few buckets to `out`, at least `wanted` unless the end is reached. Start with
+  // Appends the live entries of the next few buckets to `out`, until there are `wanted` or a few more. Start with
   // cursor 0; 0 comes back at the end. A cursor is a place in hash order, which no growth or shrinking changes.
+  // Fewer than `wanted` may come when many buckets are empty.
   uint64_t scan(uint64_t cursor, size_t wanted, Instant now, std::vector<const Entry*>& out) const;
   const Entry* random(Instant now);      // nullptr if empty; close to uniform
   size_t size() const { return size_; }  // entries, those that expired unnoticed included
@@ -102,26 +106,52 @@ class Keyspace final : private EntrySampler {
   // Bounded upkeep: active expiry, deferred frees, growth. Call every few milliseconds. True if work is left over.
   bool tick(Instant now);
   void set_memory_limit(uint64_t bytes_max) { budget_.bytes_max = bytes_max; }
+  // One pass over all entries, unbounded: an operator's rare command.
   Status set_policy(std::string_view name, Instant now);
   const MemoryBudget& memory() const { return budget_; }
   const KeyspaceStats& stats() const { return stats_; }
   void reset_stats() { stats_ = {}; }
   const EvictionPolicy& policy() const { return *policy_; }
-  static size_t bytes_of(const Entry& entry);  // with its share of table and timer
+  size_t bytes_of(const Entry& entry) const;  // with its share of table and timer
 
   static constexpr size_t kEntriesMovedPerChange = 32;
-  static constexpr size_t kTimersPerTick = 256;
+  static constexpr size_t kTimersPerTick = 512;
   static constexpr size_t kFreedPerTick = 1024;
+  static constexpr size_t kEvictionsPerTick = 256;
+  static constexpr size_t kScanGroupsPerEntry =
+      10;  // empty groups a scan passes per wanted entry, at least kScanGroupsMin
+  static constexpr size_t kScanGroupsMin = 1024;
 
  private:
   struct Tables;
-  struct Ref;
+
+  HashTable& table_of(const KeyRef& ref) const;
+  KeyRef refer(std::string_view key) const { return KeyRef::of(key, hash_seed_); }
+  Entry* lookup(const KeyRef& ref, Instant now);  // erases an expired entry
   Entry* sample_entry() override;
+
+  Entry* install(const KeyRef& ref, Entry* fresh, Instant now);
+  Entry* reshape(const KeyRef& ref, Entry* old, const Entry::Shape& shape, Instant now);
+  void set_expiry(Entry& entry, std::optional<Instant> at, Instant now);
+  void take_out(const KeyRef& ref, Entry* entry);  // out of table, counts and timers; not freed
+  void erase_entry(const KeyRef& ref, Entry* entry);
+  bool evict_one(Instant now);
+  bool make_room(uint64_t bytes, Instant now);
+  void work_on(HashTable& table);
+  size_t free_flushed(size_t count_max);
+  void refresh_budget();
+
+  uint64_t hash_seed_;
   MemoryBudget budget_;
   KeyspaceStats stats_;
   std::unique_ptr<EvictionPolicy> policy_;
   std::unique_ptr<Tables> tables_;
+  std::deque<std::unique_ptr<Tables>> flushed_;  // being freed
+  size_t flushed_bytes_ = 0;                     // of the entries in flushed_
   size_t size_ = 0;
+  size_t entry_bytes_ = 0;
+  uint64_t random_state_;
+  size_t next_idle_table_ = 0;
 };
 
 }  // namespace tidemark::cacheserver

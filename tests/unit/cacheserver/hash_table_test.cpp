@@ -1,0 +1,199 @@
+#include "cacheserver/keyspace/hash_table.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+#include "cacheserver/keyspace/keyspace.h"
+
+namespace tidemark::cacheserver {
+namespace {
+
+constexpr uint64_t kSeed = 17;
+
+// A table and the keys it should hold.
+class Model {
+ public:
+  explicit Model(uint64_t seed) : random_(seed), table_(memory_, kSeed) {}
+  ~Model() {
+    size_t bytes = SIZE_MAX;
+    while (table_.size() > 0) table_.drain(1000, bytes);
+  }
+
+  HashTable& table() { return table_; }
+  size_t memory_bytes() const { return memory_.bytes_used(); }
+  const std::unordered_map<std::string, Entry*>& expected() const { return expected_; }
+
+  void insert(const std::string& key) {
+    Entry* entry = make(key);
+    table_.insert(KeyRef::of(key, kSeed), entry);
+    expected_[key] = entry;
+    table_.step(Keyspace::kEntriesMovedPerChange);
+  }
+  void erase(const std::string& key) {
+    Entry* entry = expected_.at(key);
+    table_.remove(KeyRef::of(key, kSeed), entry);
+    Entry::destroy(entry);
+    expected_.erase(key);
+    table_.step(Keyspace::kEntriesMovedPerChange);
+  }
+  void replace(const std::string& key) {
+    Entry* fresh = make(key);
+    Entry*& entry = expected_.at(key);
+    table_.replace(KeyRef::of(key, kSeed), entry, fresh);
+    Entry::destroy(entry);
+    entry = fresh;
+  }
+  void random_change(uint64_t keys, uint32_t insert_percent) {
+    std::string key = "key:" + std::to_string(random_() % keys);
+    bool is_there = expected_.contains(key);
+    if (!is_there && random_() % 100 < insert_percent) insert(key);
+    if (is_there && random_() % 100 >= insert_percent) erase(key);
+    if (is_there && expected_.contains(key) && random_() % 8 == 0) replace(key);
+  }
+  void check() const {
+    ASSERT_EQ(table_.size(), expected_.size());
+    for (const auto& [key, entry] : expected_) ASSERT_EQ(table_.find(KeyRef::of(key, kSeed)), entry) << key;
+  }
+  std::multiset<std::string> scan_all() const {
+    std::multiset<std::string> seen;
+    std::vector<const Entry*> out;
+    for (uint64_t position = 0; position != HashTable::kEnd;) position = table_.scan(position, out);
+    for (const Entry* entry : out) seen.emplace(entry->key());
+    return seen;
+  }
+
+ private:
+  static Entry* make(const std::string& key);
+
+  std::mt19937_64 random_;
+  TableMemory memory_;
+  HashTable table_;
+  std::unordered_map<std::string, Entry*> expected_;
+};
+
+// An entry as the keyspace makes it, key included.
+Entry* Model::make(const std::string& key) {
+  Entry* entry = Entry::create({.key_size = key.size(), .value_size = 0});
+  std::memcpy(const_cast<char*>(entry->key().data()), key.data(), key.size());
+  return entry;
+}
+
+TEST(HashTable, AnEmptyTableHoldsNothingAndCostsNothing) {
+  Model model(1);
+  EXPECT_EQ(model.table().find(KeyRef::of("a", kSeed)), nullptr);
+  EXPECT_EQ(model.memory_bytes(), 0u);
+  EXPECT_TRUE(model.scan_all().empty());
+}
+
+TEST(HashTable, BehavesLikeAMapWhileItGrowsAndShrinks) {
+  for (uint64_t seed : {1, 2, 3}) {
+    Model model(seed);
+    for (int round = 0; round < 3; ++round) {
+      for (int i = 0; i < 20000; ++i) {
+        model.random_change(8000, 90);
+        if (i % 4000 == 0) model.check();
+      }
+      model.check();
+      for (int i = 0; i < 40000; ++i) model.random_change(8000, 5);
+      model.check();
+    }
+  }
+}
+
+TEST(HashTable, MovesNoMoreThanTheBoundAndOneChainPerStep) {
+  Model model(4);
+  size_t moved_max = 0;
+  for (int i = 0; i < 50000; ++i) {
+    std::string key = std::to_string(i);
+    model.insert(key);
+    moved_max = std::max(moved_max, model.table().step(Keyspace::kEntriesMovedPerChange));
+  }
+  EXPECT_GT(moved_max, 0u);
+  EXPECT_LE(moved_max, Keyspace::kEntriesMovedPerChange + 24);
+  model.check();
+}
+
+TEST(HashTable, GivesItsMemoryBackWhenItShrinks) {
+  Model model(5);
+  for (int i = 0; i < 20000; ++i) model.insert(std::to_string(i));
+  size_t full = model.memory_bytes();
+  for (int i = 0; i < 19900; ++i) model.erase(std::to_string(i));
+  while (model.table().is_resizing()) model.table().step(1000);
+  EXPECT_LT(model.memory_bytes(), full / 2);
+  model.check();
+}
+
+TEST(HashTable, AScanSeesEachKeyOnceInTheMiddleOfAMove) {
+  Model model(6);
+  int i = 0;
+  for (; !model.table().is_resizing() || i < 3000; ++i) model.insert(std::to_string(i));
+  ASSERT_TRUE(model.table().is_resizing());
+  auto seen = model.scan_all();
+  EXPECT_EQ(seen.size(), model.table().size());
+  for (const auto& [key, entry] : model.expected()) EXPECT_EQ(seen.count(key), 1u) << key;
+}
+
+TEST(HashTable, AScanAcrossGrowthAndShrinkingMissesNothingThatStays) {
+  for (uint64_t seed : {7, 8, 9}) {
+    for (bool grows : {true, false}) {
+      Model model(seed);
+      for (int i = 0; i < 500; ++i) model.insert("stays:" + std::to_string(i));
+      if (!grows) {
+        for (int i = 0; i < 20000; ++i) model.insert("goes:" + std::to_string(i));
+      }
+      std::vector<std::string> seen;
+      std::vector<const Entry*> out;
+      int next = 0;
+      for (uint64_t position = 0; position != HashTable::kEnd;) {
+        out.clear();
+        position = model.table().scan(position, out);
+        for (const Entry* entry : out) seen.emplace_back(entry->key());
+        for (int i = 0; i < 20 && next < 20000; ++i, ++next) {
+          grows ? model.insert("goes:" + std::to_string(next)) : model.erase("goes:" + std::to_string(next));
+        }
+      }
+      std::multiset<std::string> set(seen.begin(), seen.end());
+      for (int i = 0; i < 500; ++i) EXPECT_EQ(set.count("stays:" + std::to_string(i)), 1u);
+    }
+  }
+}
+
+TEST(HashTable, CollectsOnlyTheKeysOfASlot) {
+  Model model(10);
+  for (int i = 0; i < 300; ++i) model.insert("{a}" + std::to_string(i));
+  for (int i = 0; i < 300; ++i) model.insert("{b}" + std::to_string(i));
+  ASSERT_NE(slot_of_key("{a}") & 15, slot_of_key("{b}") & 15);
+  std::vector<const Entry*> out;
+  model.table().collect_slot(slot_of_key("{a}"), 1000, out);
+  EXPECT_EQ(out.size(), 300u);
+  for (const Entry* entry : out) EXPECT_TRUE(entry->key().starts_with("{a}"));
+  out.clear();
+  model.table().collect_slot(slot_of_key("{b}"), 7, out);
+  EXPECT_EQ(out.size(), 7u);
+}
+
+TEST(HashTable, DrainsInBoundedStepsAlsoInTheMiddleOfAMove) {
+  TableMemory memory;
+  HashTable table(memory, kSeed);
+  size_t bytes = 0;
+  int i = 0;
+  for (; !table.is_resizing() || i < 2000; ++i) {
+    std::string key = std::to_string(i);
+    Entry* entry = Entry::create({.key_size = key.size()});
+    std::memcpy(const_cast<char*>(entry->key().data()), key.data(), key.size());
+    bytes += entry->bytes_allocated();
+    table.insert(KeyRef::of(key, kSeed), entry);
+    table.step(4);
+  }
+  while (table.size() > 0) EXPECT_LE(table.drain(100, bytes), 140u);
+  EXPECT_EQ(bytes, 0u);
+}
+
+}  // namespace
+}  // namespace tidemark::cacheserver
