@@ -67,7 +67,7 @@ class Keyspace final : private EntrySampler {
 
   // --- changes -------------------------------------------------------------------------------------------------------
   struct PutOptions {
-    std::optional<Instant> expires_at;
+    std::optional<Instant> expires_at = std::nullopt;
     bool keep_expiry = false;             // an existing entry's expiry stays; expires_at is ignored then
     const EntryClaims* claims = nullptr;  // a fill from a database
   };
