@@ -139,9 +139,9 @@ void Options::texts(const std::string& name, std::vector<std::string>& target, c
   impl_->app->add_option("--" + name, target, help)->delimiter(',')->type_name("TEXT,…");
 }
 
-void Options::flag(const std::string& name, bool& target, const std::string& help) {
+void Options::flag(const std::string& name, bool& target, const std::string& help, char letter) {
   impl_->flag_names.push_back(name);
-  impl_->app->add_flag("--" + name, target, help);
+  impl_->app->add_flag((letter != 0 ? std::string("-") + letter + "," : "") + "--" + name, target, help);
 }
 
 void Options::number(const std::string& name, uint64_t& target, NumberRange range, const std::string& help) {

@@ -37,7 +37,7 @@ class Options {
 
   void text(const std::string& name, std::string& target, const std::string& help);
   void texts(const std::string& name, std::vector<std::string>& target, const std::string& help);  // a,b or repeated
-  void flag(const std::string& name, bool& target, const std::string& help);
+  void flag(const std::string& name, bool& target, const std::string& help, char letter = 0);  // letter: -v
   void number(const std::string& name, uint64_t& target, NumberRange range, const std::string& help);
   void number(const std::string& name, uint32_t& target, NumberRange range, const std::string& help);
   void number(const std::string& name, uint16_t& target, NumberRange range, const std::string& help);

@@ -1,0 +1,35 @@
+// A verb of tidemarkctl: its options, and what it does when chosen. One verb, one file.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/io/options.h"
+#include "base/io/topology_store_file.h"
+#include "base/result.h"
+
+namespace tidemark::admin {
+
+struct Common {
+  std::string topology = "file:/var/lib/tidemark/topology";  // where the topology store is
+};
+
+struct Verb {
+  io::Options* options = nullptr;
+  std::function<Status()> run;
+};
+
+Verb add_init_verb(io::Options& root, const Common& common);
+Verb add_status_verb(io::Options& root, const Common& common);
+Verb add_nodes_verb(io::Options& root, const Common& common);
+Verb add_slots_verb(io::Options& root, const Common& common);
+Verb add_topology_show_verb(io::Options& topology, const Common& common);
+Verb add_families_apply_verb(io::Options& families, const Common& common);
+Verb add_families_show_verb(io::Options& families, const Common& common);
+Verb add_call_verb(io::Options& root);
+
+Result<Topology> load_topology(const Common& common);
+Result<std::string> read_text_file(const std::string& path);  // "-": standard input
+
+}  // namespace tidemark::admin
