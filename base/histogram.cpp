@@ -32,10 +32,9 @@ uint64_t upper_edge(size_t index) {
 
 }  // namespace
 
-Histogram::Histogram() : counts_(kBucketTotal, 0) {}
-
 void Histogram::record(int64_t value, uint64_t times) {
   if (times == 0) return;
+  if (counts_.empty()) counts_.assign(kBucketTotal, 0);
   uint64_t clamped = value < 0 ? 0 : std::min(static_cast<uint64_t>(value), kValueMax);
   counts_[index_of(clamped)] += times;
   min_ = count_ == 0 ? clamped : std::min(min_, clamped);
@@ -46,6 +45,7 @@ void Histogram::record(int64_t value, uint64_t times) {
 
 void Histogram::merge(const Histogram& other) {
   if (other.count_ == 0) return;
+  if (counts_.empty()) counts_.assign(kBucketTotal, 0);
   for (size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
   min_ = count_ == 0 ? other.min_ : std::min(min_, other.min_);
   max_ = std::max(max_, other.max_);

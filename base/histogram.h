@@ -6,7 +6,7 @@
 //
 // A quantile is the upper edge of the bucket that holds it, never more than max(). Values above kValueMax count as
 // kValueMax, negative ones as 0 (a clock of another machine may be ahead).
-// Threads: a value; one writer. I/O: none. Size: 9 KiB, allocated at once.
+// Threads: a value; one writer. I/O: none. Size: 9 KiB, allocated at the first record().
 // Source: the log-linear layout of HdrHistogram (Tene), without its auto-resizing.
 #pragma once
 
@@ -28,8 +28,6 @@ struct HistogramBucket {
 class Histogram {
  public:
   static constexpr uint64_t kValueMax = (uint64_t{1} << 40) - 1;  // 12.7 days in microseconds
-
-  Histogram();
 
   void record(int64_t value, uint64_t times = 1);
   void merge(const Histogram& other);
@@ -53,7 +51,7 @@ class Histogram {
   bool operator==(const Histogram&) const = default;
 
  private:
-  std::vector<uint64_t> counts_;
+  std::vector<uint64_t> counts_;  // empty until something is recorded
   uint64_t count_ = 0;
   uint64_t sum_ = 0;
   uint64_t min_ = 0;

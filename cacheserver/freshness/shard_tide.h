@@ -80,7 +80,7 @@ class ShardTide {
   Lsn settled() const { return settled_; }
   const Floor& floor() const { return floor_; }
   Lsn refloor() const { return refloor_; }
-  Lsn collectable() const;  // tombstones up to here are covered by the floor
+  Lsn collectable() const { return collectable_; }  // tombstones up to here are covered by the floor
 
   // What a value with this proof contains for certain. R: the proof's LSN. S: `settled` of the newest fence point whose
   // snapshot the proof's covers, else the floor. Requires that the fill rule accepts the proof.
