@@ -87,7 +87,10 @@ CommandTable::Found CommandTable::find(Arguments arguments) const {
   uint32_t row = find_row(arguments[0]);
   if (row == kNoRow || rows_[row].is_subcommand) return {};
   if (rows_[row].subcommands.empty()) return {.kind = Found::Kind::kCommand, .row = row};
-  if (arguments.size() < 2) return {.kind = Found::Kind::kNoSubcommand, .row = row};
+  if (arguments.size() < 2) {
+    bool runs_alone = rows_[row].spec->handler != nullptr;  // COMMAND
+    return {.kind = runs_alone ? Found::Kind::kCommand : Found::Kind::kNoSubcommand, .row = row};
+  }
   char name[kNameBytesMax];
   size_t size = arguments[0].size() + 1 + arguments[1].size();
   if (size > sizeof name) return {.kind = Found::Kind::kUnknownSubcommand, .row = row};

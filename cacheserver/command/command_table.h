@@ -3,7 +3,8 @@
 //   find({"GET", "k"})            -> row "get"
 //   find({"Client", "SetName"})   -> row "client|setname"; a row without subcommands takes the arguments as they are
 //
-// A name with subcommands ("client") has a row of its own without a handler: it is what COMMAND INFO describes.
+// A name with subcommands ("client") has a row of its own: it is what COMMAND INFO describes. Only COMMAND's has a
+// handler, for COMMAND alone is a command, too.
 // Lookups fold ASCII case and allocate nothing.
 // Threads: immutable after construction. I/O: none.
 #pragma once

@@ -19,7 +19,7 @@ constexpr size_t kErrorArgumentsBytesMax = 128;  // of the arguments quoted in a
 
 bool reply_moved(CommandContext& context, Slot slot) {
   auto endpoint = context.worker.endpoint_of_slot(slot);
-  if (!endpoint || endpoint->port == 0) {
+  if (!endpoint) {
     context.reply.error("CLUSTERDOWN Hash slot not served");
     return false;
   }

@@ -5,12 +5,21 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace tidemark::cacheserver {
 
+// Redis's name for our sampled LRU is understood and shown, for tools look for it; other names are ours.
+inline std::string_view policy_of_redis_name(std::string_view name) {
+  return name == "allkeys-lru" ? "lru" : name;
+}
+inline std::string_view redis_name_of_policy(std::string_view name) {
+  return name == "lru" ? "allkeys-lru" : name;
+}
+
 struct WorkerConfig {
-  uint64_t memory_bytes_max = 0;  // this worker's share; 0 = no limit
-  std::string memory_policy = "allkeys-lru";
+  uint64_t memory_bytes_max = 0;                    // this worker's share; 0 = no limit
+  std::string memory_policy = "lru";                // a name of eviction/policy.h
   uint64_t clients_max = 10'000;                    // of this worker
   uint64_t bulk_bytes_max = 512ull << 20;           // proto-max-bulk-len
   uint64_t query_buffer_bytes_max = 1ull << 30;     // client-query-buffer-limit

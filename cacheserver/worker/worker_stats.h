@@ -68,7 +68,12 @@ struct WorkerStats {
   Counter keys;
   Counter keys_purged;  // of slots that moved away
   Counter topology_version;
-  MicrosHistogram loop_turn;  // thread CPU time of one turn of the loop that did work
+  Counter memory_bytes_peak;
+  Counter process_rss_bytes;  // of the whole process, told by the shell each second
+  Counter cpu_user_micros;    // of this worker's thread, likewise
+  Counter cpu_system_micros;
+  Counter commands_per_second;  // over the last second
+  MicrosHistogram loop_turn;    // thread CPU time of one turn of the loop that did work
 
   void reset();  // CONFIG RESETSTAT: totals to zero, gauges stay
 };

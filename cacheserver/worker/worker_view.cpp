@@ -86,6 +86,7 @@ std::optional<Endpoint> WorkerView::endpoint_of_slot(Slot slot) const {
   if (node == nullptr) return std::nullopt;
   uint32_t worker = worker_of_slot(slot, node->workers);
   uint16_t port = worker < node->worker_ports.size() ? node->worker_ports[worker] : 0;
+  if (port == 0) return std::nullopt;
   return Endpoint{.host = node->host, .port = port};
 }
 

@@ -37,7 +37,7 @@ struct Credentials {
 
 struct Endpoint {
   std::string_view host;
-  uint16_t port = 0;  // 0: the node has not registered yet
+  uint16_t port = 0;
 };
 
 class WorkerView {
@@ -71,7 +71,8 @@ class WorkerView {
   uint32_t slots_version() const { return topology_->slots_version; }
   uint32_t group_epoch() const { return group_epoch_; }  // of the group this node is in; 0 in none
   bool is_primary() const { return is_primary_; }
-  std::optional<Endpoint> endpoint_of_slot(Slot slot) const;  // the primary's worker that serves it; nullopt: nobody
+  // The primary's worker that serves the slot; nullopt: nobody, or a node that has not registered its ports yet.
+  std::optional<Endpoint> endpoint_of_slot(Slot slot) const;
   // The shard and bucket epoch behind a slot; nullopt: no database.
   std::optional<BucketOwner> database_of_slot(Slot slot) const {
     return topology_->owner_of_bucket(bucket_of_slot(slot));
