@@ -5,10 +5,21 @@
 // time in /proc differs is somebody else's and is not touched.
 //
 //   DIR/cluster.json   DIR/topology/   DIR/secrets/   DIR/logs/NAME.log   DIR/ready/NAME.json   DIR/journal/
-//   /var/tmp/tidemark-XXXXXX/NAME/{data,socket}     Postgres, owned by `postgres` when we are root (a socket's path is short)
+//   /var/tmp/tidemark-XXXXXX/NAME/{data,socket}     Postgres, owned by `postgres` when we are root (a socket's path is
+//   short)
 //
 // Names: Postgres "s0-primary", "s0-replica1"…, nodes "n1"…, "invalidator", "catalog". Order of start: Postgres, shards
 // init, topology, nodes, invalidator, catalog; stop_all() is the reverse.
+// Command lines (each program is found beside our own executable; PORT is free and stays the same over restarts):
+//   tidemark-cache       --topology file:DIR/topology --ready-file F --metrics-port M --node nI --port PORT --threads T
+//                        --memory 256mb --invalidator-password-file DIR/secrets/node-invalidator
+//   tidemark-invalidator --topology … --ready-file F --metrics-port M --passfile
+//   DIR/secrets/tidemark_invalidator.pgpass
+//                        --node-password-file DIR/secrets/node-invalidator --journal DIR/journal
+//   tidemark-catalog     --topology … --ready-file F --metrics-port M --port PORT --passfile
+//   DIR/secrets/tidemark_app.pgpass
+// Of a ready file are read: "port" or "ports" (list), "metrics_port".
+//
 // Threads: one. Every wait has a limit (Options). The destructor leaves processes alone unless stop_on_destroy is set.
 #pragma once
 
@@ -27,27 +38,27 @@
 namespace tidemark::localcluster {
 
 struct Options {
-  std::filesystem::path directory;         // made if missing; refused if it holds a running cluster
-  std::filesystem::path binaries;          // where our programs are; empty: beside the running executable
+  std::filesystem::path directory;  // made if missing; refused if it holds a running cluster
+  std::filesystem::path binaries;   // where our programs are; empty: beside the running executable
   uint32_t shards = 1;
-  uint32_t replicas = 1;                   // streaming replicas of each shard
-  uint32_t nodes = 3;                      // cache nodes, one group each; 0: a database without cache
-  uint32_t threads = 1;                    // workers per node
-  std::string memory = "256mb";            // per node
-  bool fsync = false;                      // demo: true; tests: false
+  uint32_t replicas = 1;         // streaming replicas of each shard
+  uint32_t nodes = 3;            // cache nodes, one group each; 0: a database without cache
+  uint32_t threads = 1;          // workers per node
+  std::string memory = "256mb";  // per node
+  bool fsync = false;            // demo: true; tests: false
   bool with_invalidator = true;
   bool with_catalog = false;
-  bool run_shards_init = true;             // false: bare Postgres (the schema is then the caller's business)
+  bool run_shards_init = true;                      // false: bare Postgres (the schema is then the caller's business)
   std::vector<std::filesystem::path> schema_files;  // the application's own tables, for `tidemark-shards init --schema`
   std::vector<std::string> tables;                  // "catalog.product": protected, published
   std::filesystem::path families_file;              // `tidemarkctl families apply`'s file; written into the topology
-  std::vector<std::string> node_arguments;          // appended to the command line of every node (…invalidator, …catalog)
+  std::vector<std::string> node_arguments;  // appended to the command line of every node (…invalidator, …catalog)
   std::vector<std::string> invalidator_arguments;
   std::vector<std::string> catalog_arguments;
   std::vector<std::pair<std::string, std::string>> environment;  // for our programs, on top of ours
-  std::chrono::milliseconds start_timeout{30'000};      // each process
+  std::chrono::milliseconds start_timeout{30'000};               // each process
   std::chrono::milliseconds terminate_timeout{10'000};  // SIGTERM, then an error; stop_all() goes on to SIGKILL
-  bool stop_on_destroy = false;            // tests: true
+  bool stop_on_destroy = false;                         // tests: true
 };
 
 enum class Kind : uint8_t { kPostgresPrimary, kPostgresReplica, kNode, kInvalidator, kCatalog };
@@ -56,13 +67,13 @@ enum class StopMode : uint8_t { kSmart, kFast, kImmediate };  // pg_ctl's; kImme
 struct ProcessInfo {
   std::string name;
   Kind kind = Kind::kNode;
-  int pid = 0;                   // 0: not running
+  int pid = 0;  // 0: not running
   bool is_running = false;
-  bool is_paused = false;        // SIGSTOP by us
-  std::vector<uint16_t> ports;   // nodes: one per worker; catalog: gRPC; Postgres and invalidator: none
-  uint16_t metrics_port = 0;     // admin HTTP
+  bool is_paused = false;       // SIGSTOP by us
+  std::vector<uint16_t> ports;  // nodes: one per worker; catalog: gRPC; Postgres and invalidator: none
+  uint16_t metrics_port = 0;    // admin HTTP
   std::filesystem::path log;
-  std::string conninfo;          // Postgres: "host=… port=5432 dbname=tidemark", without user
+  std::string conninfo;  // Postgres: "host=… port=5432 dbname=tidemark", without user
 };
 
 class LocalCluster {
@@ -73,35 +84,35 @@ class LocalCluster {
   LocalCluster& operator=(LocalCluster&&) noexcept;
   ~LocalCluster();
 
-  Status start();      // everything; on an error what was started stays, for its logs: call stop_all()
-  Status stop_all();   // everything that runs, replicas before primaries; deletes the Postgres directories
+  Status start();     // everything; on an error what was started stays, for its logs: call stop_all()
+  Status stop_all();  // everything that runs, replicas before primaries; deletes the Postgres directories
   void set_stop_on_destroy(bool stop);
 
   std::vector<ProcessInfo> processes() const;
   Result<ProcessInfo> process(std::string_view name) const;
 
   // Any process by its name. kNotFound names the processes there are; kFailedPrecondition: it is not running (or is).
-  Status kill(std::string_view name);        // SIGKILL (Postgres: the postmaster; its children leave by themselves)
-  Status terminate(std::string_view name);   // SIGTERM and wait
-  Status pause(std::string_view name);       // SIGSTOP (Postgres: every process of the server)
-  Status resume(std::string_view name);      // SIGCONT
-  Status start(std::string_view name);       // again, with its old command line (a node keeps its ports); waits for ready
-  Status restart(std::string_view name);     // terminate if it runs, start
+  Status kill(std::string_view name);       // SIGKILL (Postgres: the postmaster; its children leave by themselves)
+  Status terminate(std::string_view name);  // SIGTERM and wait
+  Status pause(std::string_view name);      // SIGSTOP (Postgres: every process of the server)
+  Status resume(std::string_view name);     // SIGCONT
+  Status start(std::string_view name);    // again, with its old command line (a node keeps its ports); waits for ready
+  Status restart(std::string_view name);  // terminate if it runs, start
 
   // Postgres.
   Status pg_stop(std::string_view name, StopMode mode);
   Status pg_start(std::string_view name) { return start(name); }
-  Status pause_replay(std::string_view name);   // replicas: pg_wal_replay_pause(), waited for
+  Status pause_replay(std::string_view name);  // replicas: pg_wal_replay_pause(), waited for
   Status resume_replay(std::string_view name);
   // Runs SQL as the superuser; rows are lines, columns separated by '|'. dbname: tidemark.
   Result<std::string> psql(std::string_view name, std::string_view sql) const;
   std::string admin_conninfo(std::string_view name) const;  // libpq, superuser by peer authentication
 
   // What programs are given.
-  std::string topology_address() const;                     // "file:DIR/topology"
+  std::string topology_address() const;  // "file:DIR/topology"
   std::filesystem::path directory() const;
   std::filesystem::path passfile(std::string_view role) const;  // DIR/secrets/<role>.pgpass: tidemark_app, …
-  std::filesystem::path node_password_file() const;         // of the nodes' user `invalidator`
+  std::filesystem::path node_password_file() const;             // of the nodes' user `invalidator`
   std::filesystem::path binary(std::string_view program) const;
 
  private:

@@ -35,6 +35,23 @@ bool is_good(const PGresult* result) {
   return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY;
 }
 
+shardrouter::ResultSet set_of(PGresult* result) {
+  shardrouter::ResultSet set;
+  for (int c = 0; c < PQnfields(result); ++c) set.columns.emplace_back(PQfname(result, c));
+  for (int r = 0; r < PQntuples(result); ++r) {
+    auto& row = set.rows.emplace_back();
+    for (int c = 0; c < PQnfields(result); ++c) {
+      if (PQgetisnull(result, r, c))
+        row.emplace_back(std::nullopt);
+      else
+        row.emplace_back(PQgetvalue(result, r, c));
+    }
+  }
+  set.command_tag = PQcmdStatus(result);
+  set.rows_affected = parse_i64(PQcmdTuples(result)).value_or(0);
+  return set;
+}
+
 }  // namespace
 
 void PgSession::Closer::operator()(void* connection) const {
@@ -69,20 +86,7 @@ Result<shardrouter::ResultSet> PgSession::query(const std::string& sql,
   const ResultPtr result(PQexecParams(connection, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
                                       nullptr, nullptr, 0));
   if (!is_good(result.get())) return std::unexpected(error_of(result.get(), connection).with_context(name_));
-  shardrouter::ResultSet set;
-  for (int c = 0; c < PQnfields(result.get()); ++c) set.columns.emplace_back(PQfname(result.get(), c));
-  for (int r = 0; r < PQntuples(result.get()); ++r) {
-    auto& row = set.rows.emplace_back();
-    for (int c = 0; c < PQnfields(result.get()); ++c) {
-      if (PQgetisnull(result.get(), r, c))
-        row.emplace_back(std::nullopt);
-      else
-        row.emplace_back(PQgetvalue(result.get(), r, c));
-    }
-  }
-  set.command_tag = PQcmdStatus(result.get());
-  set.rows_affected = parse_i64(PQcmdTuples(result.get())).value_or(0);
-  return set;
+  return set_of(result.get());
 }
 
 Result<std::string> PgSession::value(const std::string& sql, std::vector<std::optional<std::string>> params) {
@@ -98,11 +102,11 @@ Status PgSession::run(const std::string& sql, std::vector<std::optional<std::str
   return {};
 }
 
-Status PgSession::run_script(const std::string& sql) {
+Result<shardrouter::ResultSet> PgSession::script(const std::string& sql) {
   auto* connection = static_cast<PGconn*>(connection_.get());
   const ResultPtr result(PQexec(connection, sql.c_str()));
   if (!is_good(result.get())) return std::unexpected(error_of(result.get(), connection).with_context(name_));
-  return {};
+  return set_of(result.get());
 }
 
 std::string PgSession::quote(std::string_view name) {

@@ -24,7 +24,8 @@ class PgSession {
   Result<std::string> value(const std::string& sql,
                             std::vector<std::optional<std::string>> params = {});  // first cell; NULL: ""
   Status run(const std::string& sql, std::vector<std::optional<std::string>> params = {});
-  Status run_script(const std::string& sql);  // many statements, no parameters
+  Result<shardrouter::ResultSet> script(
+      const std::string& sql);  // many statements, no parameters; the last one's result
 
   std::string quote(std::string_view name);  // an identifier
   // The SCRAM verifier of a password, made here: the password itself is never sent.

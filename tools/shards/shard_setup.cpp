@@ -92,12 +92,14 @@ Status claim_identity(PgSession& session, ShardId shard) {
 
 Status create_all(PgSession& session, ShardId shard, const ApplicationSchema& schema) {
   Status done = session.run("SELECT pg_advisory_xact_lock(7004, 0)");  // two runs of init at once
-  if (done) done = session.run_script(std::string(shardrouter::shard_schema_sql()));
-  if (done) done = claim_identity(session, shard);
+  if (!done) return done;
+  const auto built_in = session.script(std::string(shardrouter::shard_schema_sql()));
+  if (!built_in) return std::unexpected(built_in.error().with_context("shard.sql"));
+  done = claim_identity(session, shard);
+  if (!done) return done;
   for (const auto& [name, text] : schema.files) {
-    if (!done) return done;
-    done = session.run_script(text);
-    if (!done) return std::unexpected(done.error().with_context(name));
+    const auto ran = session.script(text);
+    if (!ran) return std::unexpected(ran.error().with_context(name));
   }
   for (const std::string& table : schema.tables) {
     if (!done) return done;
