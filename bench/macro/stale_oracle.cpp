@@ -122,6 +122,11 @@ StaleOracle::Judgement StaleOracle::judge(std::string_view key, const AnswerReco
   return judgement;
 }
 
+bool StaleOracle::has_row(std::string_view key) const {
+  const auto found = rows_.find(std::string(key));
+  return found != rows_.end() && !found->second.commits.empty();
+}
+
 uint64_t StaleOracle::lost() const {
   uint64_t count = 0;
   for (const auto& [key, row] : rows_) count += row.unmatched.size();

@@ -62,7 +62,7 @@ class StaleOracle {
 
   uint64_t commits() const { return commits_; }
   uint64_t acknowledged() const { return acknowledged_; }
-  bool has_row(std::string_view key) const { return rows_.contains(std::string(key)); }
+  bool has_row(std::string_view key) const;  // was it ever committed?
 
  private:
   struct Commit {

@@ -30,10 +30,15 @@ struct Config {
   uint32_t batch_size = 20;
   uint32_t channels = 1;
   double rate = 1000, zipf = 1.0, batch_share = 0.05, set_price_share = 0.01, set_stock_share = 0.01, rare_share = 0.01;
-  Duration seconds = std::chrono::seconds(60), warmup = std::chrono::seconds(5), cold = std::chrono::seconds(2);
+  double seconds = 60, warmup = 5, cold = 2;
   Duration deadline = std::chrono::milliseconds(500);
   bool progress = false;
+  bool bypass_cache = false;
 };
+
+Duration from_seconds(double seconds) {
+  return Duration(static_cast<int64_t>(seconds * 1e6));
+}
 
 void declare(io::Options& options, Config& config) {
   options.text("target", config.target, "the catalog service, HOST:PORT");
@@ -41,9 +46,9 @@ void declare(io::Options& options, Config& config) {
   options.number("rare", config.rare, {.max = 1'000'000},
                  "the last N names of that file may not exist; they are asked for seldom");
   options.real("rate", config.rate, "requests per second");
-  options.duration("seconds", config.seconds, "length of the measured part (60s)");
-  options.duration("warmup", config.warmup, "length of the warm-up before it (5s)");
-  options.duration("cold", config.cold, "first part of the warm-up, whose hit ratio is given apart");
+  options.real("seconds", config.seconds, "length of the measured part");
+  options.real("warmup", config.warmup, "seconds of warm-up before it");
+  options.real("cold", config.cold, "first seconds of the warm-up, whose hit ratio is given apart");
   options.number("seed", config.seed, {}, "same seed, same requests");
   options.real("zipf", config.zipf, "exponent of the popularity law");
   options.real("batch-share", config.batch_share, "share of BatchGetProducts");
@@ -58,6 +63,7 @@ void declare(io::Options& options, Config& config) {
   options.text("answers", config.answers, "write every row's answer there (binary; tidemark-demo reads it)");
   options.number("answers-max", config.answers_max, {.min = 1}, "records in that file at most");
   options.text("json", config.json, "write the report there; - = standard output");
+  options.flag("bypass-cache", config.bypass_cache, "reads go straight to the database");
   options.flag("progress", config.progress, "a JSON line each second on standard output");
 }
 
@@ -77,6 +83,10 @@ Status check(const Config& config, size_t names) {
                 fmt::format("--skus holds {} names, --rare sets {} of them aside: none is left", names, config.rare));
   }
   if (config.rate <= 0 || config.rate > 1e6) return fail(ErrorCode::kInvalidArgument, "--rate must be in (0, 1000000]");
+  if (config.seconds <= 0 || config.warmup < 0 || config.cold < 0 || config.seconds + config.warmup > 1e6) {
+    return fail(ErrorCode::kInvalidArgument,
+                "--seconds must be above 0, --warmup and --cold at least 0, all below 1000000");
+  }
   if (config.zipf <= 0 || config.zipf > 10) return fail(ErrorCode::kInvalidArgument, "--zipf must be in (0, 10]");
   for (const double share : {config.batch_share, config.set_price_share, config.set_stock_share, config.rare_share}) {
     if (share < 0 || share > 1) return fail(ErrorCode::kInvalidArgument, "a share must be in [0, 1]");
@@ -92,9 +102,9 @@ volatile std::sig_atomic_t stop_requested = 0;
 ShopRun::Options run_options(const Config& config, uint32_t names) {
   ShopRun::Options options;
   options.rate = config.rate;
-  options.warmup = config.warmup;
-  options.seconds = config.seconds;
-  options.cold = config.cold;
+  options.warmup = from_seconds(config.warmup);
+  options.seconds = from_seconds(config.seconds);
+  options.cold = from_seconds(config.cold);
   options.in_flight_max = config.in_flight_max;
   options.mix = {.seed = config.seed,
                  .product_count = names,
@@ -137,7 +147,8 @@ Status run(const Config& config) {
     log.emplace(std::move(*created));
   }
   Mailbox mailbox;
-  const auto client = ShopClient::create({config.target, config.deadline, config.channels}, *names, mailbox);
+  const auto client =
+      ShopClient::create({config.target, config.deadline, config.channels, config.bypass_cache}, *names, mailbox);
   if (!client->wait_until_connected(std::chrono::seconds(10))) {
     return fail(ErrorCode::kUnavailable, fmt::format("no catalog service answers at {} (--target)", config.target));
   }

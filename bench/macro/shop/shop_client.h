@@ -26,6 +26,7 @@ struct RowAnswer {
   int32_t bound_ms = kBoundMissing;
   int64_t version = 0;
   uint64_t content = 0;
+  uint8_t error = 0;  // gRPC's code, of kind kError: one row of an answered batch failed
 };
 
 struct FinishedCall {
@@ -50,6 +51,7 @@ class Mailbox {
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::vector<FinishedCall> calls_;
+  size_t wanted_ = 1;  // what the waiting thread waits for
 };
 
 class ShopClient {
@@ -58,6 +60,7 @@ class ShopClient {
     std::string target;  // host:port
     Duration deadline = std::chrono::milliseconds(500);
     uint32_t channels = 1;
+    bool is_cache_bypassed = false;
   };
   // `names` and `mailbox` must outlive the client.
   static std::unique_ptr<ShopClient> create(const Options& options, const std::vector<std::string>& names,

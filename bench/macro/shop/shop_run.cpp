@@ -84,8 +84,11 @@ void ShopRun::send(uint64_t number, Instant now) {
     client_.start(number, std::move(op));
     return;
   }
-  FinishedCall refused{
-      .number = number, .kind = op.kind, .status = kResourceExhausted, .products = std::move(op.products)};
+  FinishedCall refused;
+  refused.number = number;
+  refused.kind = op.kind;
+  refused.status = kResourceExhausted;
+  refused.products = std::move(op.products);
   refused.message = "the shop's own limit of requests in flight (--in-flight-max)";
   refused.start_us = refused.end_us = io::unix_now_us();
   refused.started = refused.ended = now;
@@ -107,6 +110,9 @@ void ShopRun::finish(const FinishedCall& call) {
   const Duration latency = call.ended - loop_.due_at(call.number);
   second_latency_.record("all", latency);
   if (call.status != 0) error_examples_.try_emplace(grpc_status_name(call.status), call.message);
+  for (const RowAnswer& row : call.rows) {
+    if (row.kind == RecordKind::kError) error_examples_.try_emplace(grpc_status_name(row.error), call.message);
+  }
   if (is_warmup(call.number)) return;
   request_max_ = std::max(request_max_, call.ended - call.started);
   by_operation_.record(name_of(call.kind), latency);
@@ -124,6 +130,10 @@ void ShopRun::count(Part& part, const FinishedCall& call) const {
   ++part.answered;
   if (!is_read(call.kind)) return;
   for (const RowAnswer& row : call.rows) {
+    if (row.kind == RecordKind::kError) {
+      ++part.errors[grpc_status_name(row.error)];
+      continue;
+    }
     ++part.rows;
     ++part.rows_by_origin[std::string(to_string(row.origin))];
     if (row.origin == Origin::kNode) ++part.rows_from_node;
@@ -148,6 +158,7 @@ void ShopRun::log_call(const FinishedCall& call) {
   }
   for (const RowAnswer& row : call.rows) {
     record.kind = row.kind;
+    record.error = row.error;
     record.origin = row.origin;
     record.product = row.product;
     record.bound_ms = row.bound_ms;

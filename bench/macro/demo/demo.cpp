@@ -1,0 +1,237 @@
+#include "bench/macro/demo/demo.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "bench/macro/demo/demo_cluster.h"
+#include "bench/macro/demo/fault_script.h"
+#include "bench/macro/demo/figures.h"
+#include "bench/macro/demo/judge.h"
+
+namespace tidemark::bench {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr int kExitWrong = 3;
+constexpr seconds kCommitsTimeout{30};
+constexpr const char* kRun = "run";
+constexpr const char* kBypass = "bypass";
+
+std::string in_seconds(Duration duration) {
+  return fmt::format("{}", static_cast<double>(duration.count()) / 1e6);
+}
+
+class Demo {
+ public:
+  explicit Demo(const DemoConfig& config) : config_(config), cluster_(config, progress_) {}
+
+  Result<int> run() {
+    Status status = cluster_.start();
+    if (status) status = cluster_.fill();
+    if (status) status = load();
+    if (status) status = load_without_cache();
+    if (status) status = reach_verdict();
+    if (!config_.keep || !status) {
+      cluster_.drop_commit_reader();
+      if (cluster_.is_started()) {
+        progress_.say("stopping the cluster");
+        if (auto stopped = cluster_.stop(); status && !stopped) status = stopped;
+      }
+    }
+    if (!status) return std::unexpected(status.error());
+    fmt::print("\n{}\n  {}\n", summary_.to_table(), (config_.directory / "summary.json").string());
+    if (config_.keep) fmt::print("\n{}", cluster_.lines_to_try());
+    return summary_.violations().empty() ? 0 : kExitWrong;
+  }
+
+ private:
+  // Warm-up and measured run, with everything that happens meanwhile.
+  Status load() {
+    auto slots = cluster_.slots_of(DemoCluster::kNode);
+    if (!slots) return std::unexpected(slots.error());
+    writer_ = cluster_.start_row_writer();
+    auto shop = cluster_.start_shop({"--warmup", in_seconds(config_.warmup), "--seconds", in_seconds(config_.seconds),
+                                     "--cold", in_seconds(config_.cold), "--seed", std::to_string(config_.seed)},
+                                    kRun);
+    if (!shop) return std::unexpected(shop.error());
+    std::unique_ptr<FaultScript> faults;
+    while (!shop->is_ended()) {
+      const auto line = shop->read_line(milliseconds(500));
+      if (!line) continue;
+      const auto second = nlohmann::json::parse(*line, nullptr, false);
+      if (!second.is_object()) continue;
+      show(second);
+      if (faults == nullptr && second.value("phase", "") == "run") {
+        if (auto status = take_counters(before_); !status) return status;
+        faults = start_faults(std::move(*slots));
+      }
+    }
+    const auto exit_code = shop->wait(seconds(10));
+    if (faults != nullptr) faults_ = faults->finish();
+    writer_->stop();
+    if (!exit_code) return std::unexpected(exit_code.error());
+    if (*exit_code != 0)
+      return fail(ErrorCode::kInternal, fmt::format("tidemark-shop ended with {}; see {}", *exit_code,
+                                                    (config_.directory / "shop-run.log").string()));
+    if (!faults_.status) return faults_.status;
+    if (auto status = take_counters(after_); !status) return status;
+    auto report = cluster_.shop_report(kRun);
+    if (!report) return std::unexpected(report.error());
+    summary_.shop = std::move(*report);
+    return {};
+  }
+
+  std::unique_ptr<FaultScript> start_faults(std::vector<bool> slots) {
+    return FaultScript::start(cluster_.local(), {.run_length = config_.seconds,
+                                                 .node = DemoCluster::kNode,
+                                                 .replica = DemoCluster::kReplica,
+                                                 .node_slots = std::move(slots),
+                                                 .before_kill = [this] { remember_killed(); },
+                                                 .on_event = [this](const std::string& text) { events_.put(text); }});
+  }
+
+  // What the node had counted is lost with it. On the script's thread; read after its finish().
+  void remember_killed() {
+    const auto node = cluster_.local().process(DemoCluster::kNode);
+    auto metrics = node ? read_metrics(node->metrics_port) : std::unexpected(node.error());
+    if (metrics) killed_[DemoCluster::kNode] = std::move(*metrics);
+  }
+
+  void show(const nlohmann::json& second) {
+    for (const std::string& event : events_.take()) progress_.say(event);
+    progress_.show(fmt::format(
+        "{:>4} s {:<6} {:>6} requests/s  hit ratio {:5.1f} %  p99 {:6.2f} ms  errors {}  commits {}",
+        second.value("second", 0), second.value("phase", ""), second.value("requests", 0),
+        100 * second.value("hit_ratio", 0.0), p99_of(second), second.value("errors", 0), cluster_.commits().commits()));
+  }
+
+  static double p99_of(const nlohmann::json& second) {
+    const auto latency = second.value("latency_ms", nlohmann::json::object());
+    return latency.contains("all") ? latency["all"].value("p99", 0.0) : 0;
+  }
+
+  Status take_counters(Counters& counters) {
+    auto read = cluster_.read_counters();
+    if (!read) return std::unexpected(read.error());
+    counters = std::move(*read);
+    return {};
+  }
+
+  // The same mix, but every read goes straight to the database: what the cache saves.
+  Status load_without_cache() {
+    progress_.say(fmt::format("the same load without the cache, {} s", config_.bypass / seconds(1)));
+    auto shop = cluster_.start_shop({"--warmup", "1", "--seconds", in_seconds(config_.bypass), "--seed",
+                                     std::to_string(config_.seed), "--bypass-cache"},
+                                    kBypass);
+    if (!shop) return std::unexpected(shop.error());
+    Counters begin, end;
+    bool has_begun = false;
+    while (!shop->is_ended()) {
+      const auto line = shop->read_line(milliseconds(500));
+      if (!line) continue;
+      const auto second = nlohmann::json::parse(*line, nullptr, false);
+      if (!second.is_object()) continue;
+      show(second);
+      if (has_begun) continue;
+      has_begun = true;
+      if (auto status = take_counters(begin); !status) return status;
+    }
+    if (const auto exit_code = shop->wait(seconds(10)); !exit_code || *exit_code != 0) {
+      return fail(ErrorCode::kInternal,
+                  fmt::format("tidemark-shop failed; see {}", (config_.directory / "shop-bypass.log").string()));
+    }
+    if (auto status = take_counters(end); !status) return status;
+    auto report = cluster_.shop_report(kBypass);
+    if (!report) return std::unexpected(report.error());
+    // The first second of the warm-up lies before `begin`, its requests too.
+    const uint64_t requests = report->value("requests", uint64_t{0});
+    const double reads = database_reads(begin, end);
+    const double scale = requests == 0 ? 0 : summary_.shop.value("requests", 0.0) / static_cast<double>(requests);
+    summary_.db_reads_bypass = static_cast<uint64_t>(std::llround(reads * scale));
+    summary_.details["bypass"] = {{"requests", requests},
+                                  {"db_reads", reads},
+                                  {"pg_rows_read", end.pg_rows_read - begin.pg_rows_read},
+                                  {"latency_ms", (*report)["latency_ms"]}};
+    return {};
+  }
+
+  Status reach_verdict() {
+    progress_.say("reading the commit order to its end and judging every answer");
+    auto commits = cluster_.commits().finish(kCommitsTimeout);
+    if (!commits) return std::unexpected(commits.error());
+    const auto& written = writer_->acknowledged();
+    for (const char* name : {kRun, kBypass}) {
+      DemoSummary part;
+      auto status = judge({.commits = *commits,
+                           .other_writes = written,
+                           .imported = cluster_.imported(),
+                           .answers = cluster_.answers_file(name),
+                           .names = &cluster_.names(),
+                           .windows = faults_.windows},
+                          part);
+      if (!status) return status;
+      if (name == std::string_view(kRun)) {
+        take_judgement(std::move(part));
+      } else {
+        summary_.details["bypass"]["answers_checked"] = part.tally.checked;
+        summary_.details["bypass"]["stale_beyond_bound"] = part.tally.count(Verdict::kStale);
+      }
+    }
+    summary_.db_reads = static_cast<uint64_t>(std::llround(database_reads(before_, after_)));
+    summary_.lag = lag_between(before_, killed_, after_);
+    summary_.seed = config_.seed;
+    summary_.details["import"] = cluster_.import_details();
+    summary_.details["faults"] = faults_.events;
+    summary_.details["pg_rows_read"] = after_.pg_rows_read - before_.pg_rows_read;
+    summary_.details["psql"] = {{"acknowledged", written.size()}, {"failed", writer_->failed()}};
+    return write_summary();
+  }
+
+  void take_judgement(DemoSummary part) {
+    summary_.tally = std::move(part.tally);
+    summary_.lost = part.lost;
+    summary_.acknowledged = part.acknowledged;
+    summary_.commits = part.commits;
+    summary_.lost_examples = std::move(part.lost_examples);
+    summary_.errors_in_window = std::move(part.errors_in_window);
+    summary_.errors_outside_window = std::move(part.errors_outside_window);
+    summary_.errors_other_slots = part.errors_other_slots;
+  }
+
+  Status write_summary() const {
+    const auto path = config_.directory / "summary.json";
+    std::ofstream file(path);
+    file << summary_.to_json().dump(2) << '\n';
+    if (!file.flush()) return fail(ErrorCode::kUnavailable, fmt::format("cannot write {}", path.string()));
+    return {};
+  }
+
+  const DemoConfig& config_;
+  ProgressLine progress_;
+  DemoCluster cluster_;
+  std::unique_ptr<RowWriter> writer_;
+  FaultScript::Outcome faults_;
+  EventQueue events_;
+  Counters before_, after_;
+  std::map<std::string, MetricsText> killed_;
+  DemoSummary summary_;
+};
+
+}  // namespace
+
+Result<int> run_demo(const DemoConfig& config) {
+  return Demo(config).run();
+}
+
+Status stop_demo(const std::filesystem::path& directory) {
+  auto cluster = localcluster::LocalCluster::attach(directory / "cluster");
+  if (!cluster) return std::unexpected(cluster.error());
+  return cluster->stop_all();
+}
+
+}  // namespace tidemark::bench

@@ -1,0 +1,199 @@
+#include "bench/macro/demo/demo_cluster.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/io/topology_store_file.h"
+#include "base/parse.h"
+#include "bench/macro/product_content.h"
+
+namespace tidemark::bench {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::string in_milliseconds(Duration duration) {
+  return fmt::format("{}ms", duration.count() / 1000);
+}
+
+std::string list(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += fmt::format("\n    {}", text);
+  return all;
+}
+
+}  // namespace
+
+localcluster::Options DemoCluster::cluster_options() const {
+  localcluster::Options options;
+  options.directory = config_.directory / "cluster";
+  options.fsync = true;
+  options.with_catalog = true;
+  options.schema_files = {config_.source / "services/catalog/schema.sql"};
+  options.tables = {"catalog.product"};
+  options.families_file = config_.source / "services/catalog/families.json";
+  if (config_.plant == Plant::kStale) options.invalidator_arguments = {"--plant-mute-invalidations"};
+  if (config_.plant == Plant::kStale) options.catalog_arguments = {"--plant-no-inval"};
+  if (config_.plant == Plant::kLost) options.catalog_arguments = {"--plant-drop-commit"};
+  return options;
+}
+
+Status DemoCluster::start() {
+  progress_.say("starting 1 shard (primary and replica, fsync on), 3 cache nodes, invalidator and catalog service");
+  auto cluster = localcluster::LocalCluster::create(cluster_options());
+  if (!cluster) return std::unexpected(cluster.error());
+  cluster_.emplace(std::move(*cluster));
+  if (auto status = cluster_->start(); !status) return status;
+  CommitReader::Options options;
+  options.conninfo = cluster_->admin_conninfo(kPrimary);
+  options.stream.content_columns = product_content_columns();
+  auto commits = CommitReader::create(std::move(options));
+  if (!commits) return std::unexpected(commits.error());
+  commits_ = std::move(*commits);
+  return {};
+}
+
+Status DemoCluster::fill() {
+  auto index = read_package_index(config_.packages);
+  if (!index) return std::unexpected(index.error());
+  const std::vector<Package>& packages = index->packages();
+  progress_.say(fmt::format("the package index: {} packages in {} stanzas, {} duplicates, {} malformed{}",
+                            packages.size(), index->stanzas(), index->duplicates(), index->malformed(),
+                            list(index->malformed_examples())));
+  auto imported = import_packages(catalog_target(), packages, config_.seed, [&](uint64_t sent) {
+    progress_.show(fmt::format("importing: {} of {} sent, {} committed", sent, packages.size(), commits_->commits()));
+  });
+  if (!imported) return std::unexpected(imported.error());
+  progress_.say(fmt::format("imported {} packages in {:.1f} s ({:.0f}/s), {} rejected{}", imported->stored,
+                            imported->seconds, static_cast<double>(imported->stored) / imported->seconds,
+                            imported->rejected, list(imported->rejections)));
+  for (const Package& package : packages) names_.push_back(package.name);
+  imported_count_ = names_.size();
+  for (uint32_t i = 0; i < config_.seasonal_count; ++i) names_.push_back(fmt::format("tidemark-seasonal-{}", i));
+  import_details_ = {{"packages", packages.size()},
+                     {"stanzas", index->stanzas()},
+                     {"duplicates", index->duplicates()},
+                     {"malformed", index->malformed()},
+                     {"malformed_examples", index->malformed_examples()},
+                     {"stored", imported->stored},
+                     {"rejected", imported->rejected},
+                     {"rejections", imported->rejections},
+                     {"seconds", imported->seconds}};
+  if (imported->rejected > 0) {
+    return fail(ErrorCode::kFailedPrecondition,
+                fmt::format("the service rejected {} packages of the index", imported->rejected));
+  }
+  std::ofstream file(config_.directory / "skus.txt");
+  for (const std::string& name : names_) file << name << '\n';
+  if (!file.flush())
+    return fail(ErrorCode::kUnavailable, fmt::format("cannot write {}/skus.txt", config_.directory.string()));
+  return {};
+}
+
+std::vector<std::string> DemoCluster::imported() const {
+  return {names_.begin(), names_.begin() + static_cast<std::ptrdiff_t>(imported_count_)};
+}
+
+std::string DemoCluster::catalog_target() const {
+  const auto catalog = cluster_->process("catalog");
+  return fmt::format("127.0.0.1:{}", catalog && !catalog->ports.empty() ? catalog->ports.front() : 0);
+}
+
+Result<std::vector<bool>> DemoCluster::slots_of(const std::string& node) const {
+  const auto store = io::open_topology_store(cluster_->topology_address());
+  if (!store) return std::unexpected(store.error());
+  const auto topology = store->load();
+  if (!topology) return std::unexpected(topology.error());
+  std::vector<bool> slots(kSlotCount);
+  for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
+    const Node* owner = topology->primary_of_slot(static_cast<Slot>(slot));
+    slots[slot] = owner != nullptr && owner->id == node;
+  }
+  return slots;
+}
+
+Result<ChildProcess> DemoCluster::start_shop(const std::vector<std::string>& extra, const std::string& name) {
+  std::vector<std::string> arguments = {cluster_->binary("tidemark-shop").string(),
+                                        "--target",
+                                        catalog_target(),
+                                        "--skus",
+                                        (config_.directory / "skus.txt").string(),
+                                        "--rare",
+                                        std::to_string(config_.seasonal_count),
+                                        "--rate",
+                                        fmt::format("{}", config_.rate),
+                                        "--deadline",
+                                        in_milliseconds(config_.deadline),
+                                        "--answers",
+                                        answers_file(name).string(),
+                                        "--json",
+                                        (config_.directory / ("shop-" + name + ".json")).string(),
+                                        "--progress"};
+  arguments.insert(arguments.end(), extra.begin(), extra.end());
+  return ChildProcess::start({.arguments = std::move(arguments),
+                              .environment = {},
+                              .error_log = config_.directory / ("shop-" + name + ".log")});
+}
+
+Result<nlohmann::json> DemoCluster::shop_report(const std::string& name) const {
+  const auto path = config_.directory / ("shop-" + name + ".json");
+  std::ifstream file(path);
+  auto report = nlohmann::json::parse(file, nullptr, false);
+  if (!report.is_object()) return fail(ErrorCode::kCorrupt, fmt::format("{} holds no report", path.string()));
+  return report;
+}
+
+std::unique_ptr<RowWriter> DemoCluster::start_row_writer() {
+  return RowWriter::start({.conninfo = cluster_->admin_conninfo(kPrimary),
+                           .log = config_.directory / "psql.log",
+                           .names = &names_,
+                           .seasonal_count = config_.seasonal_count,
+                           .rate = config_.writer_rate,
+                           .seed = config_.seed + 1,
+                           .shop_seed = config_.seed});
+}
+
+Result<Counters> DemoCluster::read_counters() const {
+  Counters counters;
+  for (const auto& process : cluster_->processes()) {
+    if (!process.is_running) continue;
+    if (process.kind != localcluster::Kind::kNode && process.kind != localcluster::Kind::kCatalog) continue;
+    auto metrics = read_metrics(process.metrics_port);
+    if (!metrics) return std::unexpected(metrics.error().with_context(process.name));
+    if (process.kind == localcluster::Kind::kCatalog)
+      counters.catalog = std::move(*metrics);
+    else
+      counters.nodes[process.name] = std::move(*metrics);
+  }
+  for (const char* server : {kPrimary, kReplica}) {
+    const auto rows =
+        cluster_->psql(server,
+                       "SELECT coalesce(sum(idx_tup_fetch + seq_tup_read), 0)::bigint FROM pg_stat_user_tables "
+                       "WHERE schemaname = 'catalog'");
+    if (!rows) continue;  // a stopped server counts nothing
+    const std::string_view text = std::string_view(*rows).substr(0, rows->find('\n'));
+    counters.pg_rows_read += static_cast<double>(parse_i64(text).value_or(0));
+  }
+  return counters;
+}
+
+std::string DemoCluster::lines_to_try() const {
+  const auto node = cluster_->process("n1");
+  const std::string sku = names_.empty() ? "bash" : "bash";
+  const std::string tools = cluster_->binary("tidemarkctl").string();
+  std::string lines = "everything is still running; try, then end it with `tools/demo stop`:\n";
+  lines += fmt::format("  redis-cli -c -p {} CLUSTER NODES\n", node && !node->ports.empty() ? node->ports.front() : 0);
+  lines += fmt::format("  redis-cli -c -p {} VERIFY 'product:{{{}}}'\n",
+                       node && !node->ports.empty() ? node->ports.front() : 0, sku);
+  lines += fmt::format("  psql '{}' -c \"UPDATE catalog.product SET stock = 42 WHERE sku = '{}'\"\n",
+                       cluster_->admin_conninfo(kPrimary), sku);
+  lines += fmt::format("  {} call --target {} tidemark.catalog.v1.Catalog/GetProduct '{{\"sku\": \"{}\"}}'\n", tools,
+                       catalog_target(), sku);
+  lines += fmt::format("  {} status --topology {}\n", tools, cluster_->topology_address());
+  return lines;
+}
+
+}  // namespace tidemark::bench

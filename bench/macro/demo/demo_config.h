@@ -1,0 +1,34 @@
+// What tidemark-demo was asked for.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "base/clock.h"
+
+namespace tidemark::bench {
+
+enum class Plant : uint8_t { kNone, kStale, kLost };
+
+struct DemoConfig {
+  std::filesystem::path directory = "build/demo";
+  std::filesystem::path source = ".";  // the repository's root: the service's schema and families are read there
+  std::string packages;                // file with a package index; empty: `apt-cache dumpavail`
+  Duration seconds = std::chrono::seconds(60);
+  Duration warmup = std::chrono::seconds(10);
+  Duration cold = std::chrono::seconds(2);
+  Duration bypass = std::chrono::seconds(5);
+  Duration deadline = std::chrono::milliseconds(500);
+  uint64_t seed = 1;
+  double rate = 400;
+  double writer_rate = 20;       // rows per second that psql changes
+  uint32_t seasonal_count = 50;  // names that psql inserts and deletes
+  bool keep = false;
+  Plant plant = Plant::kNone;
+  std::string outage;  // empty: the demo; else primary, replica, invalidator, node or all
+  Duration outage_length = std::chrono::seconds(10);
+};
+
+}  // namespace tidemark::bench
