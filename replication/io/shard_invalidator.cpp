@@ -1,0 +1,591 @@
+#include "replication/io/shard_invalidator.h"
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "base/io/system_clock.h"
+#include "replication/io/journal_writer.h"
+#include "replication/io/metric_list.h"
+#include "replication/io/shard_attach.h"
+#include "replication/io/worker_sender.h"
+#include "replication/wal/stream_intake.h"
+#include "replication/wal/worker_slots.h"
+
+namespace tidemark::replication::io {
+namespace {
+
+namespace asio = boost::asio;
+using tidemark::io::steady_now;
+
+class Invalidator final : public ShardInvalidator,
+                          public WorkerSender::Host,
+                          public std::enable_shared_from_this<Invalidator> {
+ public:
+  Invalidator(asio::io_context& context, ShardId shard, Options options, tidemark::io::Log log)
+      : context_(context),
+        shard_(shard),
+        options_(std::move(options)),
+        log_(std::move(log)),
+        intake_(kWindowBytesMax),
+        reattach_timer_(context),
+        pump_timer_(context),
+        sample_timer_(context),
+        tick_timer_(context),
+        maintenance_timer_(context) {}
+
+  void start(asio::thread_pool& pool, Journal& journal) {
+    JournalWriter::Events events;
+    events.on_durable = [weak = weak_from_this()](Lsn durable) {
+      if (auto self = weak.lock()) self->on_durable(durable);
+    };
+    events.on_failure = [weak = weak_from_this()](const Error& error) {
+      if (auto self = weak.lock()) self->on_journal_failure(error);
+    };
+    journal_ = JournalWriter::create(context_, pool, journal, shard_, options_.retention, std::move(events));
+    if (Status status = journal_->load(); !status && status.error().code != ErrorCode::kNotFound) {
+      log_.error("journal is unreadable and begins anew", {{"shard", shard_}, {"error", status.error().to_string()}});
+      is_journal_unreadable_ = true;
+    }
+    run_pump();
+    run_maintenance();
+  }
+
+  void apply(std::shared_ptr<const Topology> topology) override {
+    topology_ = std::move(topology);
+    const Shard* shard = topology_->find_shard(shard_);
+    const ShardServer* primary = shard != nullptr ? shard->primary() : nullptr;
+    auto keymap = Keymap::build(topology_->families);
+    if (!keymap) return refuse_topology(keymap.error().to_string());
+    bool is_changed = !keymap_ || keymap_->fingerprint() != keymap->fingerprint() ||
+                      conninfo_ != (primary != nullptr ? primary->conninfo : std::string());
+    if (keymap_ && keymap_->fingerprint() != keymap->fingerprint()) are_families_new_ = true;
+    apply_workers();
+    if (!is_changed) return;
+    detach({ErrorCode::kUnavailable, "the topology has changed"});  // before the keymap that the session uses goes
+    keymap_ = std::make_unique<Keymap>(std::move(*keymap));
+    conninfo_ = primary != nullptr ? primary->conninfo : std::string();
+    schedule_attach({});
+  }
+
+  void stop(std::function<void()> on_stopped) override {
+    is_stopping_ = true;
+    reattach_timer_.cancel();
+    sample_timer_.cancel();
+    tick_timer_.cancel();
+    if (attachment_) attachment_->stream->pause_copy(true);
+    flush_to_journal();
+    journal_->flush();
+    drain(steady_now() + kDrainTimeout, std::move(on_stopped));
+  }
+
+  State state() const override { return state_; }
+  std::string why_not_streaming() const override { return last_error_; }
+  void append_metrics(std::vector<tidemark::io::MetricFamily>& out) const override;
+
+  // ---------------------------------------------------------------------------------------- what workers ask of us
+  std::optional<WorkerFeed::Shard> shard_for_feed() override {
+    if (state_ != State::kStreaming) return std::nullopt;
+    const SettledTracker& tracker = intake_.tracker();
+    return WorkerFeed::Shard{.address = {shard_, attachment_->db_epoch, topology_->slots_version},
+                             .position = intake_.position(),
+                             .journal_begin = journal_->meta().begin,
+                             .window = &intake_.window(),
+                             .settled = tracker.settled(),
+                             .snapshot = tracker.has_settled() ? &tracker.snapshot() : nullptr};
+  }
+
+  void read_journal(Lsn from, std::move_only_function<void(Result<JournalRecord>)> handler) override {
+    ++journal_reads_;
+    journal_->read_after(from, std::move(handler));
+  }
+
+ private:
+  // --------------------------------------------------------------------------------------------------------- attach
+  void schedule_attach(Duration delay) {
+    if (is_stopping_) return;
+    reattach_timer_.expires_after(delay);
+    reattach_timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+      if (!error) self->start_attach();
+    });
+  }
+
+  void start_attach() {
+    if (is_attaching_ || is_stopping_ || state_ == State::kStreaming) return;
+    if (conninfo_.empty()) return on_attach_failed({ErrorCode::kUnavailable, "the topology names no primary"});
+    is_attaching_ = true;
+    uint64_t session = ++session_;
+    StreamEvents events;
+    events.on_message = [this, session](std::string_view message) { on_message(session, message); };
+    events.on_keepalive = [this, session](Lsn end, bool reply) { on_keepalive(session, end, reply); };
+    events.on_burst_end = [this, session] { on_burst_end(session); };
+    events.on_garbage = [this, session](Error error) {
+      if (session == session_) detach(std::move(error));
+    };
+    AttachOptions options{.shard = shard_,
+                          .conninfo = conninfo_,
+                          .user = options_.user,
+                          .passfile = options_.passfile,
+                          .slot = options_.slot,
+                          .publication = options_.publication};
+    // The keymap of this attach stays alive with it, whatever the topology does meanwhile.
+    session_keymap_ = std::make_shared<Keymap>(*keymap_);
+    replication::io::attach(context_, std::move(options), *session_keymap_, std::move(events),
+                            [self = shared_from_this(), keymap = session_keymap_, session](Result<Attachment> result) {
+                              self->on_attached(session, std::move(result));
+                            });
+  }
+
+  void on_attached(uint64_t session, Result<Attachment> result) {
+    is_attaching_ = false;
+    bool is_outdated = session != session_ || is_stopping_;
+    if (result && is_outdated) {
+      result->stream->close();
+      result->observer->close();
+    }
+    if (is_outdated) return schedule_attach({});
+    if (!result) return on_attach_failed(result.error());
+    adopt(std::move(*result));
+  }
+
+  void on_attach_failed(const Error& error) {
+    State state = error.code == ErrorCode::kAborted ? State::kStandby : State::kDown;
+    std::string text = error.to_string();
+    if (text != last_error_ || state != state_) {
+      if (state == State::kStandby)
+        log_.info("standby: another invalidator is active", {{"shard", shard_}});
+      else
+        log_.warn("cannot attach to the shard", {{"shard", shard_}, {"error", text}});
+    }
+    state_ = state;
+    last_error_ = std::move(text);
+    if (state == State::kStandby) return schedule_attach(kStandbyDelay);
+    schedule_attach(next_delay());
+  }
+
+  Duration next_delay() {
+    delay_ = delay_.count() == 0 ? kReattachDelay : std::min(2 * delay_, kReattachDelayMax);
+    return delay_;
+  }
+
+  void adopt(Attachment attachment) {
+    attachment_ = std::move(attachment);
+    bool is_continuous = continues_journal(*attachment_);
+    if (!is_continuous)
+      restart_journal();
+    else if (!is_restored_)
+      restore_from_journal();
+    is_restored_ = true;
+    JournalMeta& meta = journal_->meta();
+    meta.system_id = attachment_->identity.system_id;
+    meta.timeline = attachment_->identity.timeline;
+    meta.db_epoch = attachment_->db_epoch;
+    is_intake_paused_ = false;
+    intake_.begin_session(*session_keymap_);
+    intake_.set_journaled(journal_->queued_tail());
+    intake_.on_snapshot(attachment_->sample.snapshot);
+    last_insert_lsn_ = attachment_->sample.insert_lsn;
+    if (are_families_new_ || meta.families_fingerprint != session_keymap_->fingerprint()) {
+      for (auto& [target, sender] : senders_) sender->feed().require_fenceall(FenceAllReason::kFamilies);
+    }
+    are_families_new_ = false;
+    state_ = State::kStreaming;
+    last_error_.clear();
+    attached_at_ = steady_now();
+    ++attaches_;
+    auto on_closed = [this, session = session_](Error error) {
+      if (session == session_) detach(std::move(error));
+    };
+    attachment_->observer->on_closed(on_closed);
+    attachment_->stream->on_closed(on_closed);
+    log_.info("attached", {{"shard", shard_},
+                           {"db_epoch", attachment_->db_epoch},
+                           {"timeline", attachment_->identity.timeline},
+                           {"confirmed", attachment_->confirmed.to_string()},
+                           {"position", intake_.position().to_string()},
+                           {"continuous", is_continuous}});
+    attachment_->stream->pause_copy(false);
+    run_samples(session_);
+    pump_all();
+  }
+
+  // Does the stream that starts at `confirmed` follow the journal without a hole? (F11)
+  bool continues_journal(const Attachment& attachment) const {
+    if (!journal_->has_meta() || is_journal_unreadable_ || attachment.is_slot_new) return false;
+    const JournalMeta& meta = journal_->meta();
+    return meta.system_id == attachment.identity.system_id && meta.timeline == attachment.identity.timeline &&
+           attachment.confirmed <= journal_->queued_tail() && journal_->queued_tail() <= attachment.sample.insert_lsn;
+  }
+
+  void restart_journal() {
+    if (journal_->has_meta()) {
+      ++cuts_;
+      log_.warn("the stream does not follow the journal; it begins anew",
+                {{"shard", shard_},
+                 {"confirmed", attachment_->confirmed.to_string()},
+                 {"journal_tail", journal_->queued_tail().to_string()}});
+    }
+    is_journal_unreadable_ = false;
+    journal_->cut(attachment_->confirmed);
+    intake_.restart_at(attachment_->confirmed, attachment_->own_xid);
+  }
+
+  void restore_from_journal() {
+    const JournalMeta& meta = journal_->meta();
+    bool is_settled_known = meta.settled >= meta.begin && !meta.settled.is_zero();
+    intake_.restore(meta.tail, is_settled_known ? meta.settled : Lsn{}, attachment_->own_xid);
+    Lsn from = is_settled_known ? meta.settled : meta.begin;
+    while (from < meta.tail) {
+      auto piece = journal_->read_after_blocking(from);
+      if (!piece || piece->lsn <= from) {
+        log_.error("journal is unreadable and begins anew",
+                   {{"shard", shard_}, {"error", piece ? "no progress" : piece.error().to_string()}});
+        return restart_journal();
+      }
+      for (const Commit& commit : piece->commits) intake_.restore_commit(commit);
+      from = piece->lsn;
+    }
+    intake_.restored();
+  }
+
+  void detach(Error error) {
+    ++session_;
+    if (!attachment_) return;
+    flush_to_journal();
+    attachment_->observer->close();
+    attachment_->stream->close();
+    attachment_.reset();
+    intake_.end_session();
+    if (sample_under_way_) lose_sample();
+    sample_timer_.cancel();
+    tick_timer_.cancel();
+    state_ = State::kDown;
+    last_error_ = error.to_string();
+    ++detaches_;
+    log_.warn("detached from the shard", {{"shard", shard_}, {"error", last_error_}});
+    if (steady_now() - attached_at_ > kReattachDelayMax) delay_ = {};
+    schedule_attach(next_delay());
+  }
+
+  void refuse_topology(const std::string& text) {
+    log_.error("topology refused", {{"shard", shard_}, {"error", text}});
+    last_error_ = text;
+  }
+
+  // --------------------------------------------------------------------------------------------------------- stream
+  void on_message(uint64_t session, std::string_view message) {
+    if (session != session_ || !attachment_) return;
+    if (Status status = intake_.on_message(message); !status) detach(status.error());
+  }
+
+  void on_keepalive(uint64_t session, Lsn wal_end, bool wants_reply) {
+    if (session != session_ || !attachment_) return;
+    intake_.on_keepalive(wal_end);
+    if (wants_reply) send_status(*attachment_->stream, journal_->durable(), false);
+  }
+
+  void on_burst_end(uint64_t session) {
+    if (session != session_ || !attachment_) return;
+    for (const std::string& refusal : intake_.take_refusals()) {
+      log_.error("family refused: every change of its table invalidates the whole shard",
+                 {{"shard", shard_}, {"error", refusal}});
+    }
+    if (flush_to_journal()) journal_->flush();
+    limit_intake();
+    pump_all();
+  }
+
+  // True if there were commits to write.
+  bool flush_to_journal() {
+    auto commits = intake_.take_for_journal();
+    bool has_commits = !commits.empty();
+    journal_->append(std::move(commits), intake_.position());
+    return has_commits;
+  }
+
+  void on_durable(Lsn durable) {
+    intake_.trim_window(durable);
+    if (!attachment_) return;
+    send_status(*attachment_->stream, durable, false);
+    limit_intake();
+  }
+
+  void limit_intake() {
+    if (!attachment_ || is_stopping_) return;
+    bool is_full = journal_->pending_bytes() > JournalWriter::kPendingBytesMax;
+    if (is_full != is_intake_paused_) attachment_->stream->pause_copy(is_full);
+    is_intake_paused_ = is_full;
+  }
+
+  void on_journal_failure(const Error& error) {
+    ++journal_failures_;
+    log_.error("journal cannot be written; the slot is not confirmed",
+               {{"shard", shard_}, {"error", error.to_string()}});
+  }
+
+  // -------------------------------------------------------------------------------------------------------- samples
+  void run_samples(uint64_t session) {
+    sample_timer_.expires_after(kSampleInterval);
+    sample_timer_.async_wait([self = shared_from_this(), session](boost::system::error_code error) {
+      if (error || session != self->session_ || !self->attachment_) return;
+      self->take_sample(session);
+      self->run_samples(session);
+    });
+  }
+
+  void take_sample(uint64_t session) {
+    if (sample_under_way_) return;
+    sample_under_way_ = ++last_sample_;
+    // Stamps received up to here are older than the LSN that the primary is about to tell.
+    for (auto& [target, sender] : senders_) sender->feed().on_sample_started(*sample_under_way_);
+    attachment_->observer->query(sample_sql(), kSampleTimeout,
+                                 [self = shared_from_this(), session](Result<PgRows> rows) {
+                                   if (session == self->session_) self->on_sample(std::move(rows));
+                                 });
+  }
+
+  void on_sample(Result<PgRows> rows) {
+    auto sample = rows ? read_sample(*rows) : Result<Sample>(std::unexpected(rows.error()));
+    if (!sample) {
+      lose_sample();
+      return detach(sample.error().with_context("sample"));
+    }
+    intake_.on_snapshot(sample->snapshot);
+    last_insert_lsn_ = sample->insert_lsn;
+    for (auto& [target, sender] : senders_) sender->feed().on_sample(*sample_under_way_, sample->insert_lsn);
+    sample_under_way_.reset();
+    if (intake_.position() >= sample->insert_lsn) return;
+    send_status(*attachment_->stream, journal_->durable(), true);  // the answer tells how far the walsender is
+    schedule_tick(sample->insert_lsn);
+  }
+
+  void lose_sample() {
+    for (auto& [target, sender] : senders_) sender->feed().on_sample_lost(*sample_under_way_);
+    sample_under_way_.reset();
+  }
+
+  // WAL that nobody flushes (asynchronous commits, page headers) would not reach the stream for seconds (E8b).
+  void schedule_tick(Lsn wanted) {
+    if (is_tick_scheduled_) return;
+    is_tick_scheduled_ = true;
+    tick_timer_.expires_after(kTickAfter);
+    tick_timer_.async_wait([self = shared_from_this(), session = session_, wanted](boost::system::error_code error) {
+      self->is_tick_scheduled_ = false;
+      if (error || session != self->session_ || !self->attachment_ || self->intake_.position() >= wanted) return;
+      if (self->is_tick_under_way_ || steady_now() - self->last_tick_ < kTickInterval) return;
+      self->send_tick();
+    });
+  }
+
+  void send_tick() {
+    is_tick_under_way_ = true;
+    last_tick_ = steady_now();
+    ++ticks_;
+    attachment_->observer->query(tick_sql(), kSampleTimeout, [self = shared_from_this()](Result<PgRows> rows) {
+      self->is_tick_under_way_ = false;
+      if (!rows) self->log_.warn("tick failed", {{"shard", self->shard_}, {"error", rows.error().to_string()}});
+    });
+  }
+
+  // -------------------------------------------------------------------------------------------------------- workers
+  void apply_workers();
+  void pump_all() {
+    for (auto& [target, sender] : senders_) sender->pump();
+  }
+
+  void run_pump() {
+    pump_timer_.expires_after(kPumpInterval);
+    pump_timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+      if (error || self->is_stopped_) return;
+      self->pump_all();
+      self->run_pump();
+    });
+  }
+
+  // Progress without commits is made durable now and then; without it an idle slot would hold WAL for ever.
+  void run_maintenance() {
+    maintenance_timer_.expires_after(kMaintenanceInterval);
+    maintenance_timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+      if (error || self->is_stopped_) return;
+      self->maintain();
+      self->run_maintenance();
+    });
+  }
+
+  void maintain();
+
+  void drain(Instant deadline, std::function<void()> on_stopped) {
+    bool is_busy = !journal_->is_idle();
+    for (auto& [target, sender] : senders_) is_busy = is_busy || sender->feed().is_busy();
+    if (is_busy && steady_now() < deadline) {
+      drain_timer_ = std::make_unique<asio::steady_timer>(context_, std::chrono::milliseconds(10));
+      drain_timer_->async_wait([self = shared_from_this(), deadline, on_stopped](boost::system::error_code) {
+        self->drain(deadline, on_stopped);
+      });
+      return;
+    }
+    is_stopped_ = true;
+    pump_timer_.cancel();
+    maintenance_timer_.cancel();
+    for (auto& [target, sender] : senders_) sender->close();
+    senders_.clear();
+    if (attachment_) {
+      attachment_->stream->close();
+      attachment_->observer->close();
+      attachment_.reset();
+    }
+    state_ = State::kDown;
+    on_stopped();
+  }
+
+  asio::io_context& context_;
+  ShardId shard_;
+  Options options_;
+  tidemark::io::Log log_;
+  std::shared_ptr<const Topology> topology_;
+  std::unique_ptr<Keymap> keymap_;                // of the newest topology
+  std::shared_ptr<const Keymap> session_keymap_;  // of the running session: attach and intake refer to it
+  std::string conninfo_;
+  std::shared_ptr<JournalWriter> journal_;
+  StreamIntake intake_;
+  std::map<WorkerSender::Target, std::shared_ptr<WorkerSender>> senders_;
+
+  State state_ = State::kDown;
+  std::optional<Attachment> attachment_;
+  uint64_t session_ = 0;
+  bool is_attaching_ = false;
+  bool is_restored_ = false;
+  bool is_journal_unreadable_ = false;
+  bool are_families_new_ = false;
+  bool is_intake_paused_ = false;
+  bool is_stopping_ = false;
+  bool is_stopped_ = false;
+  std::string last_error_ = "not attached yet";
+  Instant attached_at_;
+  Duration delay_{};
+
+  asio::steady_timer reattach_timer_, pump_timer_, sample_timer_, tick_timer_, maintenance_timer_;
+  std::unique_ptr<asio::steady_timer> drain_timer_;
+  std::optional<uint64_t> sample_under_way_;
+  uint64_t last_sample_ = 0;
+  Lsn last_insert_lsn_;
+  Instant last_tick_;
+  bool is_tick_scheduled_ = false;
+  bool is_tick_under_way_ = false;
+
+  uint64_t attaches_ = 0, detaches_ = 0, cuts_ = 0, ticks_ = 0, journal_reads_ = 0, journal_failures_ = 0;
+};
+
+void Invalidator::apply_workers() {
+  std::map<WorkerSender::Target, std::shared_ptr<WorkerSender>> next;
+  for (const WorkerSlots& worker : workers_of(*topology_)) {
+    WorkerSender::Target target{worker.node->id, worker.worker, worker.node->host, worker.port};
+    auto known = senders_.find(target);
+    std::shared_ptr<WorkerSender> sender;
+    if (known != senders_.end()) {
+      sender = known->second;
+      senders_.erase(known);
+    } else {
+      sender = WorkerSender::create(context_, *this, target, options_.node_password, shard_, options_.feed, log_);
+      // Of what happened while nobody looked after this worker only the journal's meta knows.
+      const JournalMeta& meta = journal_->meta();
+      bool is_old = journal_->has_meta() && meta.slots_version != topology_->slots_version;
+      if (is_old) sender->feed().require_fenceall(FenceAllReason::kSlots);
+      bool has_old_families =
+          session_keymap_ && journal_->has_meta() && meta.families_fingerprint != session_keymap_->fingerprint();
+      if (has_old_families) sender->feed().require_fenceall(FenceAllReason::kFamilies);
+    }
+    sender->feed().set_slots(worker.slots);
+    next.emplace(target, std::move(sender));
+  }
+  for (auto& [target, sender] : senders_) sender->close();
+  senders_ = std::move(next);
+}
+
+void Invalidator::maintain() {
+  if (state_ != State::kStreaming || is_stopping_) return;
+  bool has_newer_epoch = false, is_everyone_clean = true;
+  for (auto& [target, sender] : senders_) {
+    has_newer_epoch = has_newer_epoch || sender->feed().newer_epoch().has_value();
+    is_everyone_clean = is_everyone_clean && sender->feed().is_following() && !sender->feed().is_fenceall_pending();
+  }
+  JournalMeta& meta = journal_->meta();
+  if (is_everyone_clean) {
+    meta.families_fingerprint = session_keymap_->fingerprint();
+    meta.slots_version = topology_->slots_version;
+  }
+  meta.settled = intake_.tracker().settled();
+  flush_to_journal();
+  journal_->trim(intake_.tracker().first_unsettled());
+  journal_->flush();
+  if (has_newer_epoch) detach({ErrorCode::kUnavailable, "a worker knows a newer db_epoch"});
+}
+
+void Invalidator::append_metrics(std::vector<tidemark::io::MetricFamily>& out) const {
+  MetricList list(out);
+  MetricList::Labels shard{{"shard", std::to_string(shard_)}};
+  auto gauge = [&](const char* name, const char* help, double value) {
+    list.gauge(std::string("tidemark_invalidator_") + name, help, shard, value);
+  };
+  auto counter = [&](const char* name, const char* help, uint64_t value) {
+    list.counter(std::string("tidemark_invalidator_") + name + "_total", help, shard, static_cast<double>(value));
+  };
+  double lag = last_insert_lsn_ > intake_.position() ? double(last_insert_lsn_.value - intake_.position().value) : 0;
+  gauge("active", "1 while this process streams the shard", state_ == State::kStreaming);
+  gauge("standby", "1 while another invalidator is active", state_ == State::kStandby);
+  gauge("db_epoch", "incarnation of the shard's database", attachment_ ? attachment_->db_epoch : 0);
+  gauge("stream_position", "LSN up to which the stream is decoded", double(intake_.position().value));
+  gauge("confirmed_position", "LSN that is durable in the journal", double(journal_->durable().value));
+  gauge("insert_position", "newest sampled insert LSN of the primary", double(last_insert_lsn_.value));
+  gauge("stream_lag_bytes", "insert LSN minus stream position", lag);
+  gauge("settled_position", "LSN up to which commits are visible", double(intake_.tracker().settled().value));
+  gauge("unsettled_commits", "commits not yet visible on the primary", double(intake_.tracker().unsettled_count()));
+  gauge("journal_bytes", "bytes of the journal", double(journal_->journal_bytes()));
+  gauge("journal_pending_bytes", "bytes that wait for an fsync", double(journal_->pending_bytes()));
+  gauge("window_bytes", "recent commits in memory", double(intake_.window().bytes()));
+  counter("commits", "commits decoded", intake_.counters().commits);
+  counter("keys", "keys invalidated", intake_.counters().keys);
+  counter("unknown_keys", "commits that invalidated the whole shard", intake_.counters().unknown_keys);
+  counter("attaches", "connections to the slot", attaches_);
+  counter("detaches", "connections lost or given up", detaches_);
+  counter("journal_cuts", "times the stream did not follow the journal", cuts_);
+  counter("journal_failures", "failed writes of the journal", journal_failures_);
+  counter("journal_reads", "replays read from the journal", journal_reads_);
+  counter("ticks", "transactions made to move the stream", ticks_);
+  for (const auto& [target, sender] : senders_) {
+    MetricList::Labels labels = shard;
+    labels.emplace_back("worker", target.label());
+    const WorkerFeed& feed = sender->feed();
+    const WorkerFeed::Counters& counts = feed.counters();
+    const std::string prefix = "tidemark_invalidator_worker_";
+    list.gauge(prefix + "following", "1 while the worker follows", labels, feed.is_following());
+    list.gauge(prefix + "complete_through", "LSN the worker has confirmed", labels, double(feed.chain_lsn().value));
+    list.gauge(prefix + "outstanding", "requests under way", labels, double(feed.outstanding()));
+    list.counter(prefix + "batches_total", "INVALB sent", labels, double(counts.batches));
+    list.counter(prefix + "keys_total", "keys sent", labels, double(counts.keys));
+    list.counter(prefix + "fences_total", "FENCE sent", labels, double(counts.fences));
+    list.counter(prefix + "replays_total", "returns to an earlier position", labels, double(counts.replays));
+    list.counter(prefix + "failures_total", "steps that failed", labels, double(counts.failures));
+    for (FenceAllReason reason : kFenceAllReasons) {
+      auto found = counts.fencealls.find(reason);
+      MetricList::Labels with_reason = labels;
+      with_reason.emplace_back("reason", to_string(reason));
+      double value = found == counts.fencealls.end() ? 0 : double(found->second);
+      list.counter(prefix + "fencealls_total", "FENCEALL sent, by reason", std::move(with_reason), value);
+    }
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<ShardInvalidator> ShardInvalidator::create(asio::io_context& context, asio::thread_pool& pool,
+                                                           Journal& journal, ShardId shard, Options options,
+                                                           tidemark::io::Log log) {
+  auto invalidator = std::make_shared<Invalidator>(context, shard, std::move(options), std::move(log));
+  invalidator->start(pool, journal);
+  return invalidator;
+}
+
+}  // namespace tidemark::replication::io
