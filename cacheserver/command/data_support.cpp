@@ -1,0 +1,93 @@
+#include "cacheserver/command/data_support.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "base/parse.h"
+#include "base/topology/slot.h"
+#include "cacheserver/freshness/freshness_state.h"
+#include "cacheserver/worker/worker_view.h"
+
+namespace tidemark::cacheserver {
+namespace {
+
+// Beyond this many milliseconds from now (146,000 years) the steady clock's microseconds would overflow.
+constexpr int64_t kMillisAheadMax = int64_t{1} << 52;
+
+Instant whole_millis(Instant at) {
+  return at - at.time_since_epoch() % std::chrono::milliseconds(1);
+}
+
+bool is_served(CommandContext& context, const Entry& entry) {
+  if (!entry.has_claims()) return true;
+  const EntryClaims claims = entry.claims();
+  auto owner = context.worker.database_of_slot(slot_of_key(entry.key()));
+  if (!owner || !context.freshness.is_valid(claims, *owner)) {
+    ++context.freshness.counters().hits_revalidate;
+    return false;
+  }
+  return !claims.is_absent;
+}
+
+}  // namespace
+
+Entry* see_entry(CommandContext& context, std::string_view key) {
+  Entry* entry = context.keyspace.peek(key, context.now);
+  return entry != nullptr && is_served(context, *entry) ? entry : nullptr;
+}
+
+Entry* read_entry(CommandContext& context, std::string_view key) {
+  Entry* entry = see_entry(context, key);
+  if (entry != nullptr) {
+    context.keyspace.count_hit(*entry, context.now);
+  } else {
+    context.keyspace.count_miss();
+  }
+  return entry;
+}
+
+bool erase_key(CommandContext& context, std::string_view key) {
+  if (context.worker.has_database_families()) context.freshness.forget_lease(hash64(key));
+  return context.keyspace.erase(key, context.now);
+}
+
+bool was_stored(CommandContext& context, const Entry* entry) {
+  if (entry == nullptr) context.reply.error(kOutOfMemory);
+  return entry != nullptr;
+}
+
+Instant instant_of_unix(const CommandContext& context, int64_t unix_ms) {
+  int64_t ahead;
+  if (__builtin_sub_overflow(unix_ms, context.unix_now.value, &ahead)) ahead = unix_ms < 0 ? -1 : kMillisAheadMax;
+  ahead = std::clamp(ahead, -kMillisAheadMax, kMillisAheadMax);
+  return whole_millis(context.now) + std::chrono::milliseconds(ahead);
+}
+
+int64_t millis_left(const CommandContext& context, Instant at) {
+  return to_millis(at - whole_millis(context.now));
+}
+
+int64_t unix_of_instant(const CommandContext& context, Instant at) {
+  return context.unix_now.value + millis_left(context, at);
+}
+
+std::optional<int64_t> read_time(CommandContext& context, const TimeArgument& argument, std::string_view command) {
+  auto value = parse_i64(argument.text);
+  if (!value) {
+    context.reply.error(kNotAnInteger);
+    return std::nullopt;
+  }
+  int64_t at = *value;
+  bool is_bad = argument.must_be_positive && at <= 0;
+  if (argument.unit == TimeUnit::kSeconds) is_bad |= __builtin_mul_overflow(at, int64_t{1000}, &at);
+  if (argument.base == TimeBase::kNow) is_bad |= __builtin_add_overflow(at, context.unix_now.value, &at);
+  if (is_bad) {
+    context.reply.error(fmt::format("ERR invalid expire time in '{}' command", command));
+    return std::nullopt;
+  }
+  return at;
+}
+
+}  // namespace tidemark::cacheserver
