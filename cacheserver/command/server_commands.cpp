@@ -48,7 +48,7 @@ void memory_usage(CommandContext& context, Arguments arguments) {
   if (arguments.size() == 5 && !read_integer(context, arguments[4], samples)) return;
   const Entry* entry = context.keyspace.peek(arguments[2], context.now);
   if (entry == nullptr) return context.reply.null();
-  context.reply.integer(static_cast<int64_t>(Keyspace::bytes_of(*entry)));
+  context.reply.integer(static_cast<int64_t>(context.keyspace.bytes_of(*entry)));
 }
 
 void memory_stats(CommandContext& context, Arguments) {
