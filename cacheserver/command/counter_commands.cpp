@@ -12,7 +12,7 @@ namespace tidemark::cacheserver {
 namespace {
 
 constexpr std::string_view kNotAFloat = "ERR value is not a valid float";
-constexpr size_t kFloatTextMax = 256;  // longer numbers are refused, as in Redis
+constexpr size_t kFloatTextMax = 5 * 1024;  // longer numbers are refused, as in Redis
 
 void add(CommandContext& context, std::string_view key, int64_t change) {
   const Entry* entry = see_entry(context, key);
@@ -46,7 +46,7 @@ std::optional<long double> parse_float(std::string_view text) {
 
 // 17 digits behind the point, then without the zeros at the end: "3.0e3" becomes 3000, 10.5 stays 10.5.
 std::string float_text(long double value) {
-  char digits[5 * 1024];  // the longest long double has 4,933 digits before the point
+  char digits[kFloatTextMax];  // the longest long double has 4,933 digits before the point
   int length = std::snprintf(digits, sizeof digits, "%.17Lf", value);
   std::string text(digits, static_cast<size_t>(length));
   if (text.find('.') != std::string::npos) {

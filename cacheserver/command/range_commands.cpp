@@ -19,7 +19,6 @@ Entry* overwrite(CommandContext& context, std::string_view key, size_t offset, s
   Entry* entry = context.keyspace.resize(key, size, context.now);
   if (entry == nullptr) return nullptr;
   std::memcpy(entry->value_mutable() + offset, text.data(), text.size());
-  if (old != nullptr) entry->set_encoding(ValueEncoding::kEditedText);
   return entry;
 }
 
@@ -33,8 +32,10 @@ size_t length_of(CommandContext& context, std::string_view key) {
 void append_command(CommandContext& context, Arguments arguments) {
   const size_t old_size = length_of(context, arguments[1]);
   if (old_size + arguments[2].size() > kValueBytesMax) return context.reply.error(kTooLong);
-  const Entry* entry = overwrite(context, arguments[1], old_size, arguments[2]);
-  if (was_stored(context, entry)) context.reply.integer(static_cast<int64_t>(entry->value().size()));
+  Entry* entry = overwrite(context, arguments[1], old_size, arguments[2]);
+  if (!was_stored(context, entry)) return;
+  if (old_size > 0) entry->set_encoding(ValueEncoding::kEditedText);
+  context.reply.integer(static_cast<int64_t>(entry->value().size()));
 }
 
 void strlen_command(CommandContext& context, Arguments arguments) {
@@ -63,8 +64,10 @@ void setrange_command(CommandContext& context, Arguments arguments) {
   const std::string_view text = arguments[3];
   if (text.empty()) return context.reply.integer(static_cast<int64_t>(length_of(context, arguments[1])));
   if (static_cast<uint64_t>(*offset) > kValueBytesMax - text.size()) return context.reply.error(kTooLong);
-  const Entry* entry = overwrite(context, arguments[1], static_cast<size_t>(*offset), text);
-  if (was_stored(context, entry)) context.reply.integer(static_cast<int64_t>(entry->value().size()));
+  Entry* entry = overwrite(context, arguments[1], static_cast<size_t>(*offset), text);
+  if (!was_stored(context, entry)) return;
+  entry->set_encoding(ValueEncoding::kEditedText);
+  context.reply.integer(static_cast<int64_t>(entry->value().size()));
 }
 
 }  // namespace tidemark::cacheserver

@@ -37,7 +37,7 @@ bool read_time_option(std::string_view word, Arguments rest, SetOptions& options
 // Options without a number.
 bool read_word_option(std::string_view word, SetOptions& options, OptionsOf of) {
   if (of == OptionsOf::kGetex) {
-    if (!equals_ignore_case(word, "PERSIST") || options.has_time()) return false;
+    if (!equals_ignore_case(word, "PERSIST") || options.time) return false;
     return options.persists = true;
   }
   if (equals_ignore_case(word, "NX")) {
