@@ -1,0 +1,82 @@
+#include "services/catalog/product_store.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace tidemark::catalog {
+namespace {
+
+class RepositoryStore : public ProductStore {
+ public:
+  RepositoryStore(std::shared_ptr<client::CacheClient> cache, std::shared_ptr<client::Database> database)
+      : cache_(cache),
+        database_(database),
+        products_(std::move(cache), std::move(database),
+                  {.sql = kSelectProduct,
+                   .batch_sql = kSelectProducts,
+                   .from_rows = client::one_row<pb::Product>(product_of_row)}) {}
+
+  void get(std::string sku, client::ReadOptions options, client::Callback<ProductAnswer> done) override {
+    products_.async_get({std::move(sku)}, options, std::move(done));
+  }
+
+  void get_many(std::vector<std::string> skus, client::ReadOptions options,
+                client::Callback<std::vector<ProductAnswer>> done) override {
+    products_.async_get_many(keys_of(std::move(skus)), options, std::move(done));
+  }
+
+  void set_field(std::string sku, ProductField field, int64_t value, Duration timeout,
+                 client::Callback<Result<pb::Product>> done) override {
+    std::vector<shardrouter::Statement> statements{update_field(bucket_of_natural_key(sku), sku, field, value)};
+    auto on_written = [sku, done = std::move(done)](Result<client::Written> written) mutable {
+      if (!written) return done(std::unexpected(written.error()));
+      const shardrouter::ResultSet& rows = written->results.at(0);
+      if (rows.rows.empty()) return done(fail(ErrorCode::kNotFound, "sku: there is no product \"" + sku + "\""));
+      done(product_of_row(client::Row(rows, 0)));
+    };
+    products_.async_update({std::move(sku)}, std::move(statements), {.timeout = timeout}, std::move(on_written));
+  }
+
+  void write_batch(const ImportBatch& batch, Duration timeout, client::Callback<Result<Imported>> done) override {
+    std::vector<std::string> skus;
+    for (const ImportRow& row : batch.rows) skus.push_back(row.product.sku());
+    std::vector<shardrouter::Statement> statements{upsert_products(batch.rows, batch.keep_price_and_stock)};
+    auto on_written = [done = std::move(done)](Result<client::Written> written) mutable {
+      if (!written) return done(std::unexpected(written.error()));
+      Imported imported;
+      for (const auto& row : written->results.at(0).rows) ++(row.at(0) == "t" ? imported.inserted : imported.changed);
+      done(imported);
+    };
+    products_.async_update_many(keys_of(std::move(skus)), std::move(statements), {.timeout = timeout},
+                                std::move(on_written));
+  }
+
+  std::optional<ShardId> shard_of(Bucket bucket) override {
+    std::optional<BucketOwner> owner = database_->owner_of(bucket);
+    return owner ? std::optional(owner->shard) : std::nullopt;
+  }
+
+  void post(std::move_only_function<void()> work) override { boost::asio::post(cache_->context(), std::move(work)); }
+
+ private:
+  static std::vector<ProductBySku::Key> keys_of(std::vector<std::string> skus) {
+    std::vector<ProductBySku::Key> keys;
+    keys.reserve(skus.size());
+    for (std::string& sku : skus) keys.emplace_back(std::move(sku));
+    return keys;
+  }
+
+  std::shared_ptr<client::CacheClient> cache_;
+  std::shared_ptr<client::Database> database_;
+  client::Repository<ProductBySku> products_;
+};
+
+}  // namespace
+
+std::shared_ptr<ProductStore> make_product_store(std::shared_ptr<client::CacheClient> cache,
+                                                 std::shared_ptr<client::Database> database) {
+  return std::make_shared<RepositoryStore>(std::move(cache), std::move(database));
+}
+
+}  // namespace tidemark::catalog
