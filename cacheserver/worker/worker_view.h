@@ -93,6 +93,8 @@ class WorkerView {
   WorkerConfig& config() { return config_; }
   const WorkerConfig& config() const { return config_; }
   WorkerStats& stats() { return stats_; }
+  const WorkerStats& stats() const { return stats_; }
+  const std::vector<CommandStats>& command_stats() const { return command_stats_; }
   std::vector<CommandStats>& command_stats() { return command_stats_; }  // by row of the command table
   SlowLog& slow_log() { return slow_log_; }
   std::map<uint64_t, Session*>& sessions() { return sessions_; }  // open connections of this worker, by id

@@ -1,0 +1,396 @@
+#include "cacheserver/io/worker_loop.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include "base/io/system_clock.h"
+#include "cacheserver/io/connection.h"
+
+namespace tidemark::cacheserver::io {
+namespace {
+
+namespace asio = boost::asio;
+using tidemark::io::Log;
+using tidemark::io::steady_now;
+using tidemark::io::unix_now;
+
+constexpr int kListenBacklog = 511;
+constexpr int kKeepAliveSeconds = 300;
+
+std::string system_error(const char* what) {
+  return fmt::format("{}: {}", what, std::strerror(errno));
+}
+
+std::string to_text(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = "?";
+  if (address.ss_family == AF_INET) {
+    const auto& ip4 = reinterpret_cast<const sockaddr_in&>(address);
+    ::inet_ntop(AF_INET, &ip4.sin_addr, text, sizeof text);
+    return fmt::format("{}:{}", text, ntohs(ip4.sin_port));
+  }
+  const auto& ip6 = reinterpret_cast<const sockaddr_in6&>(address);
+  ::inet_ntop(AF_INET6, &ip6.sin6_addr, text, sizeof text);
+  return fmt::format("[{}]:{}", text, ntohs(ip6.sin6_port));
+}
+
+std::string local_address_of(int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
+  return to_text(address);
+}
+
+uint16_t port_of(int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
+  return address.ss_family == AF_INET ? ntohs(reinterpret_cast<sockaddr_in&>(address).sin_port)
+                                      : ntohs(reinterpret_cast<sockaddr_in6&>(address).sin6_port);
+}
+
+void set_client_options(int socket) {
+  const int on = 1, idle = kKeepAliveSeconds;
+  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+}
+
+uint64_t micros_of(const timeval& time) {
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
+}
+
+uint64_t thread_cpu_micros() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_nsec) / 1000;
+}
+
+uint64_t process_rss_bytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (file == nullptr) return 0;
+  unsigned long total = 0, resident = 0;
+  int fields = std::fscanf(file, "%lu %lu", &total, &resident);
+  std::fclose(file);
+  return fields == 2 ? resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+}
+
+class WorkerLoopOnAsio final : public WorkerLoop {
+ public:
+  WorkerLoopOnAsio(Listener listener, int epoll, std::unique_ptr<Worker> worker, Log log)
+      : context_(1),
+        epoll_(context_, epoll),
+        listener_(context_, listener.socket),
+        tick_timer_(context_),
+        accept_timer_(context_),
+        drain_timer_(context_),
+        port_(listener.port),
+        worker_(std::move(worker)),
+        log_(std::move(log)) {}
+
+  ~WorkerLoopOnAsio() override { stop(); }
+
+  void start() override {
+    wait_for_clients();
+    wait_for_data();
+    tick();
+    thread_ = std::thread([this] { context_.run(); });
+  }
+
+  uint16_t port() const override { return port_; }
+  const WorkerView& view() const override { return worker_->view(); }
+
+  FreshnessSnapshot freshness() const override {
+    const std::lock_guard lock(snapshot_mutex_);
+    return snapshot_;
+  }
+
+  void adopt_topology(std::shared_ptr<const Topology> topology) override {
+    asio::post(context_, [this, topology = std::move(topology)]() mutable {
+      worker_->adopt_topology(std::move(topology), steady_now());
+    });
+  }
+
+  void drain(Duration bound, std::function<void()> on_done) override {
+    asio::post(context_,
+               [this, bound, on_done = std::move(on_done)]() mutable { begin_drain(bound, std::move(on_done)); });
+  }
+
+  void stop() override {
+    context_.stop();
+    if (thread_.joinable()) thread_.join();
+    connections_.clear();
+    finished_.clear();
+  }
+
+ private:
+  // --- accepting -----------------------------------------------------------------------------------------------------
+  void wait_for_clients() {
+    listener_.async_wait(asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
+      if (!error && !is_draining_) accept_clients();
+    });
+  }
+
+  void accept_clients() {
+    for (int i = 0; i < kAcceptsPerTurn; ++i) {
+      sockaddr_storage peer{};
+      socklen_t size = sizeof peer;
+      int socket =
+          ::accept4(listener_.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (socket >= 0) {
+        add_client(socket, peer);
+      } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        return pause_accepting();
+      } else if (errno != EINTR && errno != ECONNABORTED) {
+        break;
+      }
+    }
+    wait_for_clients();
+  }
+
+  // The client stays in the backlog; accepting again at once would only spin.
+  void pause_accepting() {
+    log_.warn("cannot accept a client; trying again soon", {{"error", std::strerror(errno)}});
+    accept_timer_.expires_after(kAcceptPause);
+    accept_timer_.async_wait([this](boost::system::error_code error) {
+      if (!error && !is_draining_) accept_clients();
+    });
+  }
+
+  void add_client(int socket, const sockaddr_storage& peer) {
+    WorkerStats& stats = worker_->view().stats();
+    if (connections_.size() >= worker_->view().config().clients_max) {
+      constexpr std::string_view kRefusal = "-ERR max number of clients reached\r\n";
+      [[maybe_unused]] ssize_t sent = ::send(socket, kRefusal.data(), kRefusal.size(), MSG_NOSIGNAL);
+      ::close(socket);
+      stats.connections_refused.add();
+      return;
+    }
+    set_client_options(socket);
+    auto connection = std::make_unique<Connection>(socket, epoll_.native_handle(), *worker_, buffers_, to_text(peer),
+                                                   local_address_of(socket), steady_now());
+    if (!connection->register_events()) {
+      log_.warn("cannot watch a client's socket", {{"error", std::strerror(errno)}});
+      return;
+    }
+    stats.connections_total.add();
+    uint64_t id = connection->id();
+    connections_.emplace(id, std::move(connection));
+    stats.connections_now.set(connections_.size());
+  }
+
+  // --- data ----------------------------------------------------------------------------------------------------------
+  void wait_for_data() {
+    epoll_.async_wait(asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
+      if (error) return;
+      turn();
+      wait_for_data();
+    });
+  }
+
+  void turn() {
+    const uint64_t began_at = thread_cpu_micros();
+    std::array<epoll_event, kEventsPerRound> events;
+    for (int round = 0; round < kRoundsPerTurn; ++round) {
+      int ready = ::epoll_wait(epoll_.native_handle(), events.data(), kEventsPerRound, 0);
+      if (ready <= 0) break;
+      const Instant now = steady_now();
+      const UnixMillis wall = unix_now();
+      for (int i = 0; i < ready; ++i) serve(events[static_cast<size_t>(i)], now, wall);
+      finish_killed();
+      finished_.clear();
+    }
+    worker_->view().stats().loop_turn.observe(thread_cpu_micros() - began_at);
+    if (is_draining_) check_drained();
+  }
+
+  void serve(const epoll_event& event, Instant now, UnixMillis wall) {
+    auto* connection = static_cast<Connection*>(event.data.ptr);
+    bool is_alive = true;
+    if (event.events & EPOLLOUT) is_alive = connection->on_writable(now, wall);
+    if (is_alive && (event.events & EPOLLIN)) {
+      is_alive = connection->on_readable(now, wall);
+    } else if (is_alive && (event.events & (EPOLLERR | EPOLLHUP))) {
+      is_alive = false;
+    }
+    if (!is_alive) finish(connection->id());
+  }
+
+  // The object lives until the events of this round are done, for another of them may name it.
+  void finish(uint64_t id) {
+    auto at = connections_.find(id);
+    if (at == connections_.end()) return;
+    finished_.push_back(std::move(at->second));
+    connections_.erase(at);
+    worker_->view().stats().connections_now.set(connections_.size());
+  }
+
+  void finish_killed() {
+    std::vector<uint64_t>& killed = worker_->view().killed_sessions();
+    for (uint64_t id : killed) finish(id);
+    killed.clear();
+  }
+
+  // --- upkeep --------------------------------------------------------------------------------------------------------
+  void tick() {
+    const Instant now = steady_now();
+    bool has_more = worker_->tick(now);
+    if (now - last_slow_tick_ >= std::chrono::seconds(1)) slow_tick(now);
+    FreshnessSnapshot snapshot = take_freshness_snapshot(worker_->freshness(), now);
+    {
+      const std::lock_guard lock(snapshot_mutex_);
+      std::swap(snapshot_, snapshot);
+    }
+    tick_timer_.expires_after(has_more ? kTickSoon : kTickEvery);
+    tick_timer_.async_wait([this](boost::system::error_code error) {
+      if (!error) tick();
+    });
+  }
+
+  void slow_tick(Instant now) {
+    WorkerStats& stats = worker_->view().stats();
+    rusage usage{};
+    ::getrusage(RUSAGE_THREAD, &usage);
+    stats.cpu_user_micros.set(micros_of(usage.ru_utime));
+    stats.cpu_system_micros.set(micros_of(usage.ru_stime));
+    stats.process_rss_bytes.set(process_rss_bytes());
+    const uint64_t commands = stats.commands_total.get();
+    const auto elapsed = static_cast<uint64_t>((now - last_slow_tick_).count());
+    const uint64_t ran = commands >= commands_before_ ? commands - commands_before_ : 0;
+    stats.commands_per_second.set(ran * 1'000'000 / std::max<uint64_t>(elapsed, 1));
+    commands_before_ = commands;
+    last_slow_tick_ = now;
+    close_idle_clients(now);
+  }
+
+  void close_idle_clients(Instant now) {
+    const auto limit = std::chrono::seconds(worker_->view().config().idle_timeout_s);
+    if (limit.count() == 0) return;
+    std::vector<uint64_t> idle;
+    for (const auto& [id, connection] : connections_) {
+      if (now - connection->session().last_active_at > limit) idle.push_back(id);
+    }
+    for (uint64_t id : idle) finish(id);
+    finished_.clear();
+  }
+
+  // --- the end -------------------------------------------------------------------------------------------------------
+  void begin_drain(Duration bound, std::function<void()> on_done) {
+    turn();  // what has arrived is still answered
+    is_draining_ = true;
+    on_drained_ = std::move(on_done);
+    listener_.close();
+    accept_timer_.cancel();
+    for (auto& [id, connection] : connections_) connection->stop_reading();
+    drain_timer_.expires_after(bound);
+    drain_timer_.async_wait([this](boost::system::error_code error) {
+      if (error) return;
+      log_.warn("clients did not take their replies in time", {{"clients", connections_.size()}});
+      connections_.clear();
+      check_drained();
+    });
+    check_drained();
+  }
+
+  void check_drained() {
+    std::vector<uint64_t> done;
+    for (const auto& [id, connection] : connections_) {
+      if (!connection->has_output()) done.push_back(id);
+    }
+    for (uint64_t id : done) finish(id);
+    finished_.clear();
+    if (!connections_.empty() || !on_drained_) return;
+    drain_timer_.cancel();
+    std::exchange(on_drained_, nullptr)();
+  }
+
+  asio::io_context context_;
+  asio::posix::stream_descriptor epoll_;
+  asio::posix::stream_descriptor listener_;
+  asio::steady_timer tick_timer_, accept_timer_, drain_timer_;
+  uint16_t port_;
+  std::unique_ptr<Worker> worker_;
+  Log log_;
+  SharedBuffers buffers_;
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> finished_;
+  bool is_draining_ = false;
+  std::function<void()> on_drained_;
+  Instant last_slow_tick_{};
+  uint64_t commands_before_ = 0;
+  mutable std::mutex snapshot_mutex_;
+  FreshnessSnapshot snapshot_;
+  std::thread thread_;
+};
+
+Result<WorkerLoop::Listener> fail_closing(int socket, std::string message) {
+  ::close(socket);
+  return fail(ErrorCode::kUnavailable, std::move(message));
+}
+
+}  // namespace
+
+Result<WorkerLoop::Listener> WorkerLoop::listen(const std::string& address, uint16_t port) {
+  sockaddr_in ip4{};
+  sockaddr_in6 ip6{};
+  const sockaddr* target = nullptr;
+  socklen_t size = 0;
+  if (::inet_pton(AF_INET, address.c_str(), &ip4.sin_addr) == 1) {
+    ip4.sin_family = AF_INET;
+    ip4.sin_port = htons(port);
+    target = reinterpret_cast<const sockaddr*>(&ip4);
+    size = sizeof ip4;
+  } else if (::inet_pton(AF_INET6, address.c_str(), &ip6.sin6_addr) == 1) {
+    ip6.sin6_family = AF_INET6;
+    ip6.sin6_port = htons(port);
+    target = reinterpret_cast<const sockaddr*>(&ip6);
+    size = sizeof ip6;
+  } else {
+    return fail(ErrorCode::kInvalidArgument, fmt::format("--bind {}: give an IPv4 or IPv6 address", address));
+  }
+  int socket = ::socket(target->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (socket < 0) return fail(ErrorCode::kUnavailable, system_error("socket"));
+  const int on = 1;
+  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (::bind(socket, target, size) != 0) {
+    return fail_closing(socket, fmt::format("bind {}:{}: {}", address, port, std::strerror(errno)));
+  }
+  if (::listen(socket, kListenBacklog) != 0) {
+    return fail_closing(socket, fmt::format("listen {}:{}: {}", address, port, std::strerror(errno)));
+  }
+  return Listener{.socket = socket, .port = port_of(socket)};
+}
+
+Result<std::unique_ptr<WorkerLoop>> WorkerLoop::open(Listener listener, Worker::Options options, Log log) {
+  auto worker = Worker::open(std::move(options), CommandTable::standard());
+  if (!worker) {
+    ::close(listener.socket);
+    return std::unexpected(worker.error());
+  }
+  int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) {
+    ::close(listener.socket);
+    return fail(ErrorCode::kUnavailable, system_error("epoll_create1"));
+  }
+  return std::make_unique<WorkerLoopOnAsio>(listener, epoll, *std::move(worker), std::move(log));
+}
+
+}  // namespace tidemark::cacheserver::io
