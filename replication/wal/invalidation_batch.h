@@ -52,7 +52,7 @@ struct InvalidationBatch {
 Result<InvalidationBatch> decode_invalb(std::span<const std::string_view> arguments);
 
 struct InvalbOptions {
-  FeedAddress address;
+  FeedAddress address{};
   Lsn prev_lsn;
   Lsn last_lsn;
   bool is_replay = false;
