@@ -21,6 +21,7 @@
 #include "base/topology/topology.h"
 #include "client/completion.h"
 #include "shardrouter/io/shard_pool.h"
+#include "shardrouter/routing/bucket_refusal.h"
 #include "shardrouter/sql/statement.h"
 
 namespace tidemark::client {
@@ -84,6 +85,8 @@ class Database : public std::enable_shared_from_this<Database> {
 
   // On the context's thread:
   virtual std::optional<BucketOwner> owner_of(Bucket bucket) const = 0;
+  // A shard answered that it does not own the bucket; true: the map knows better now, look up again.
+  virtual bool heal(Bucket bucket, BucketOwner asked, const shardrouter::BucketRefusal& refusal) = 0;
   virtual shardrouter::ShardPool* pool(ShardId shard) = 0;  // nullptr: the topology knows no such shard
   // The position that a replica must have replayed for its answers to be at most `max_stale` old; nullopt if unknown
   // (nothing was polled yet): go to the primary. Asking keeps the polling awake.
