@@ -173,6 +173,11 @@ class RepositoryTest : public ::testing::Test {
                                                       count;
     });
   }
+  // Ages are measured on the real clock: the context runs until so much of it is over.
+  void let_pass(Duration time) {
+    const Instant end = io::steady_now() + time;
+    run_until(context_, [&] { return io::steady_now() >= end; });
+  }
   void run_pending() {
     context_.restart();
     while (context_.poll_one() > 0) {
@@ -439,7 +444,7 @@ TEST_F(RepositoryTest, WhoJoinsALoadIsToldHowMuchOlderItIs) {
   std::vector<Answer> answers;
   products_->async_get({"bash"}, with_timeout({}), [&](Answer answer) { answers.push_back(answer); });
   ASSERT_TRUE(run_until(context_, [&] { return loads() == 1; }));
-  std::this_thread::sleep_for(milliseconds(3));  // the load is under way for a while when the second caller comes
+  let_pass(milliseconds(3));  // the load is under way for a while when the second caller comes
   products_->async_get({"bash"}, with_timeout({}), [&](Answer answer) { answers.push_back(answer); });
   run_pending();
   pool_->release();
@@ -454,7 +459,7 @@ TEST_F(RepositoryTest, WhoWillNotTakeTheSharedAnswersAgeAsksAlone) {
   std::vector<Answer> answers;
   products_->async_get({"bash"}, with_timeout({}), [&](Answer answer) { answers.push_back(answer); });
   ASSERT_TRUE(run_until(context_, [&] { return loads() == 1; }));
-  std::this_thread::sleep_for(milliseconds(3));
+  let_pass(milliseconds(3));
   auto options = with_timeout({});
   options.max_stale = Duration::zero();
   products_->async_get({"bash"}, options, [&](Answer answer) { answers.push_back(answer); });
