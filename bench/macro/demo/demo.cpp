@@ -52,6 +52,9 @@ class Demo {
  private:
   // Warm-up and measured run, with everything that happens meanwhile.
   Status load() {
+    if (config_.plant == Plant::kLost) {
+      if (auto status = cluster_.make_commits_volatile(); !status) return status;
+    }
     auto slots = cluster_.slots_of(DemoCluster::kNode);
     if (!slots) return std::unexpected(slots.error());
     writer_ = cluster_.start_row_writer();
@@ -90,6 +93,7 @@ class Demo {
     return FaultScript::start(cluster_.local(), {.run_length = config_.seconds,
                                                  .node = DemoCluster::kNode,
                                                  .replica = DemoCluster::kReplica,
+                                                 .crashes_primary = config_.plant == Plant::kLost,
                                                  .node_slots = std::move(slots),
                                                  .before_kill = [this] { remember_killed(); },
                                                  .on_event = [this](const std::string& text) { events_.put(text); }});

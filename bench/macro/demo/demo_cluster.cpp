@@ -34,14 +34,41 @@ localcluster::Options DemoCluster::cluster_options() const {
   options.with_catalog = true;
   options.schema_files = {config_.source / "services/catalog/schema.sql"};
   options.tables = {"catalog.product"};
-  options.families_file = config_.source / "services/catalog/families.json";
+  options.families_file = families_file();
   if (config_.plant == Plant::kStale) options.invalidator_arguments = {"--plant-mute-invalidations"};
-  if (config_.plant == Plant::kStale) options.catalog_arguments = {"--plant-no-inval"};
-  if (config_.plant == Plant::kLost) options.catalog_arguments = {"--plant-drop-commit"};
   return options;
 }
 
+// The service knows its key families; nodes and invalidator are told by this file.
+Status DemoCluster::write_families() {
+  std::error_code error;
+  std::filesystem::create_directories(config_.directory, error);
+  if (error)
+    return fail(ErrorCode::kUnavailable,
+                fmt::format("cannot make {}: {}", config_.directory.string(), error.message()));
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "tidemark-catalog";
+  auto catalog = ChildProcess::start({.arguments = {program.string(), "--write-families", families_file().string()},
+                                      .environment = {},
+                                      .error_log = config_.directory / "families.log"});
+  if (!catalog) return std::unexpected(catalog.error());
+  const auto exit_code = catalog->wait(std::chrono::seconds(10));
+  if (exit_code && *exit_code == 0) return {};
+  return fail(ErrorCode::kInternal, fmt::format("{} could not write its families; see {}/families.log",
+                                                program.string(), config_.directory.string()));
+}
+
+// Commits are acknowledged before they are on disk, and stay in memory for up to ten seconds: a crash loses them. What
+// a battery-less controller or a careless setting does; the fault script then crashes the server.
+Status DemoCluster::make_commits_volatile() {
+  for (const char* sql : {"ALTER SYSTEM SET synchronous_commit = off", "ALTER SYSTEM SET wal_writer_delay = '10s'",
+                          "SELECT pg_reload_conf()"}) {
+    if (auto done = cluster_->psql(kPrimary, sql); !done) return std::unexpected(done.error());
+  }
+  return {};
+}
+
 Status DemoCluster::start() {
+  if (auto status = write_families(); !status) return status;
   progress_.say("starting 1 shard (primary and replica, fsync on), 3 cache nodes, invalidator and catalog service");
   auto cluster = localcluster::LocalCluster::create(cluster_options());
   if (!cluster) return std::unexpected(cluster.error());

@@ -36,8 +36,9 @@ class DemoCluster {
 
   DemoCluster(const DemoConfig& config, ProgressLine& progress) : config_(config), progress_(progress) {}
 
-  Status start();  // processes, the oracle's slot
-  Status fill();   // the import; names() and imported() afterwards
+  Status start();                  // processes, the oracle's slot
+  Status fill();                   // the import; names() and imported() afterwards
+  Status make_commits_volatile();  // --plant lost
   Status stop() { return cluster_->stop_all(); }
   bool is_started() const { return cluster_.has_value(); }
 
@@ -60,6 +61,8 @@ class DemoCluster {
 
  private:
   localcluster::Options cluster_options() const;
+  std::filesystem::path families_file() const { return config_.directory / "families.json"; }
+  Status write_families();
 
   const DemoConfig& config_;
   ProgressLine& progress_;

@@ -40,6 +40,8 @@ class Script final : public FaultScript {
     kill_node();
     if (!sleep_until(std::max(begin_ + options_.run_length * 6 / 10, steady_clock::now()))) return;
     pause_replica();
+    if (!options_.crashes_primary || !sleep_until(begin_ + options_.run_length * 8 / 10)) return;
+    crash_primary();
   }
 
   // A fault of a short run is shorter, so that it ends within the run.
@@ -66,6 +68,15 @@ class Script final : public FaultScript {
     sleep_until(steady_clock::now() + fault_length());
     check(cluster_.resume_replay(options_.replica), "resume replay");
     event(fmt::format("{} replays again", options_.replica), io::unix_now_us());
+  }
+
+  void crash_primary() {
+    FaultWindow window{io::unix_now_us(), 0, {}};
+    check(cluster_.pg_stop(options_.primary, localcluster::StopMode::kImmediate), "crash the primary");
+    check(cluster_.pg_start(options_.primary), "start the primary");
+    window.end_us = io::unix_now_us() + std::chrono::microseconds(kCrashTail).count();
+    event(fmt::format("{} crashed and was started again", options_.primary), window.begin_us);
+    outcome_.windows.push_back(std::move(window));
   }
 
   bool sleep_until(steady_clock::time_point instant) {
