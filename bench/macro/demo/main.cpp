@@ -39,8 +39,8 @@ void declare(io::Options& options, DemoConfig& config, Texts& texts) {
   options.flag("keep", config.keep, "leave everything running and print what to try; end it with: tools/demo stop");
   options.choice(
       "plant", texts.plant, {"none", "stale", "lost"},
-      "make it wrong on purpose, to see that it is noticed: stale = the invalidator sends no invalidations; lost = the "
-      "service acknowledges writes it rolled back");
+      "make it wrong on purpose, to see that it is noticed: stale = the invalidator sends no invalidations; lost = "
+      "Postgres acknowledges commits before they are on disk, and crashes");
   options.choice("outage", config.outage, {"primary", "replica", "invalidator", "node", "all"},
                  "instead of the demo: stop this part under load for --outage-seconds and report what the users saw");
   options.real("outage-seconds", texts.outage_seconds, "how long a part is stopped");
