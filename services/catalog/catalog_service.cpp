@@ -112,7 +112,7 @@ grpc::ServerUnaryReactor* CatalogService::GetProduct(grpc::CallbackServerContext
                                                      const pb::GetProductRequest* request,
                                                      pb::GetProductResponse* response) {
   auto call = GrpcCall::begin(context, "GetProduct", call_settings_);
-  if (!call) return context->DefaultReactor();
+  if (!call->is_admitted()) return call->reactor();
   grpc::ServerUnaryReactor* reactor = call->reactor();
   Status checked = check_sku(request->sku());
   if (checked && request->has_max_stale_ms()) checked = check_max_stale(request->max_stale_ms());
@@ -138,7 +138,7 @@ grpc::ServerUnaryReactor* CatalogService::BatchGetProducts(grpc::CallbackServerC
                                                            const pb::BatchGetProductsRequest* request,
                                                            pb::BatchGetProductsResponse* response) {
   auto call = GrpcCall::begin(context, "BatchGetProducts", call_settings_);
-  if (!call) return context->DefaultReactor();
+  if (!call->is_admitted()) return call->reactor();
   grpc::ServerUnaryReactor* reactor = call->reactor();
   if (Status checked = check_batch(*request); !checked) {
     call->finish(checked.error());
@@ -160,14 +160,14 @@ grpc::ServerUnaryReactor* CatalogService::BatchGetProducts(grpc::CallbackServerC
 grpc::ServerUnaryReactor* CatalogService::SetPrice(grpc::CallbackServerContext* context,
                                                    const pb::SetPriceRequest* request, pb::SetPriceResponse* response) {
   auto call = GrpcCall::begin(context, "SetPrice", call_settings_);
-  if (!call) return context->DefaultReactor();
+  if (!call->is_admitted()) return call->reactor();
   return set_field(*store_, std::move(call), request->sku(), ProductField::kPrice, request->price_cents(), response);
 }
 
 grpc::ServerUnaryReactor* CatalogService::SetStock(grpc::CallbackServerContext* context,
                                                    const pb::SetStockRequest* request, pb::SetStockResponse* response) {
   auto call = GrpcCall::begin(context, "SetStock", call_settings_);
-  if (!call) return context->DefaultReactor();
+  if (!call->is_admitted()) return call->reactor();
   return set_field(*store_, std::move(call), request->sku(), ProductField::kStock, request->stock(), response);
 }
 

@@ -124,14 +124,18 @@ void CallTrace::end(const grpc::Status& status) {
 
 std::shared_ptr<GrpcCall> GrpcCall::begin(grpc::CallbackServerContext* context, std::string method,
                                           const CallSettings& settings) {
-  if (settings.metrics->begin()) return std::make_shared<GrpcCall>(context, std::move(method), settings);
-  context->DefaultReactor()->Finish(
-      {grpc::StatusCode::RESOURCE_EXHAUSTED, "the service answers as many calls as it may; try again later"});
-  return nullptr;
+  auto call = std::make_shared<GrpcCall>(context, std::move(method), settings);
+  if (!call->is_admitted_) {
+    call->reactor_->Finish(
+        {grpc::StatusCode::RESOURCE_EXHAUSTED, "the service answers as many calls as it may; try again later"});
+  }
+  return call;
 }
 
 GrpcCall::GrpcCall(grpc::CallbackServerContext* context, std::string method, const CallSettings& settings)
-    : trace_(context, std::move(method), settings), reactor_(context->DefaultReactor()) {}
+    : trace_(context, std::move(method), settings),
+      reactor_(context->DefaultReactor()),
+      is_admitted_(settings.metrics->begin()) {}
 
 void GrpcCall::finish(const grpc::Status& status) {
   trace_.end(status);

@@ -58,6 +58,7 @@ class GrpcCall {
                                          const CallSettings& settings);
   GrpcCall(grpc::CallbackServerContext* context, std::string method, const CallSettings& settings);
 
+  bool is_admitted() const { return is_admitted_; }
   CallTrace& trace() { return trace_; }
   Duration time_left() const { return trace_.time_left(); }
   grpc::ServerUnaryReactor* reactor() { return reactor_; }
@@ -66,7 +67,8 @@ class GrpcCall {
 
  private:
   CallTrace trace_;
-  grpc::ServerUnaryReactor* reactor_;
+  grpc::ServerUnaryReactor* reactor_;  // the context gives it once
+  bool is_admitted_;
 };
 
 }  // namespace tidemark::services

@@ -16,7 +16,12 @@ class FakeStore : public ProductStore {
  public:
   ~FakeStore() override {
     work_.reset();
-    thread_.join();
+    // The last reference may be dropped by a handler, on the loop's own thread.
+    if (std::this_thread::get_id() == thread_.get_id()) {
+      thread_.detach();
+    } else {
+      thread_.join();
+    }
   }
 
   void get(std::string sku, client::ReadOptions options, client::Callback<ProductAnswer> done) override {
@@ -65,7 +70,7 @@ class FakeStore : public ProductStore {
     });
   }
   std::optional<ShardId> shard_of(Bucket) override { return ShardId{0}; }
-  void post(std::move_only_function<void()> work) override { boost::asio::post(context_, std::move(work)); }
+  void post(std::move_only_function<void()> work) override { boost::asio::post(*context_, std::move(work)); }
 
   // Set before calls, read after them.
   std::map<std::string, pb::Product> products;
@@ -87,9 +92,9 @@ class FakeStore : public ProductStore {
     return client::Cached<pb::Product>(value, origin, staleness, Instant{});
   }
 
-  boost::asio::io_context context_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{context_.get_executor()};
-  std::thread thread_{[this] { context_.run(); }};
+  std::shared_ptr<boost::asio::io_context> context_ = std::make_shared<boost::asio::io_context>();
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{context_->get_executor()};
+  std::thread thread_{[context = context_] { context->run(); }};
 };
 
 }  // namespace tidemark::catalog
