@@ -14,6 +14,7 @@ class HostedCatalog : public services::HostedService {
   HostedCatalog(const services::ServiceParts& parts, CatalogOptions options)
       : service_(make_product_store(parts.cache, parts.database), parts.call_settings, options) {}
   grpc::Service& grpc_service() override { return service_; }
+  std::string service_name() const override { return pb::Catalog::service_full_name(); }
 
  private:
   CatalogService service_;

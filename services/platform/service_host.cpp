@@ -82,6 +82,7 @@ class Host {
       return fail(ErrorCode::kFailedPrecondition, "the topology has no shards; run tidemark-shards init first");
     }
     auto topology = std::make_shared<const Topology>(std::move(*loaded));
+    topology_version_ = topology->version;
     client::DatabaseOptions database_options;
     database_options.pool.passfile = settings_.passfile;
     database_options.pool.application_name = program_;
@@ -146,6 +147,7 @@ class Host {
     builder.RegisterService(&service_->grpc_service());
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) return fail(ErrorCode::kUnavailable, "gRPC: cannot listen on " + address);
+    server_->GetHealthCheckService()->SetServingStatus(service_->service_name(), true);
     return {};
   }
 

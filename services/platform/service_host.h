@@ -36,6 +36,7 @@ class HostedService {
  public:
   virtual ~HostedService() = default;  // on the loop's thread's behalf: nothing of it runs any more
   virtual grpc::Service& grpc_service() = 0;
+  virtual std::string service_name() const = 0;  // as the health service knows it: "tidemark.catalog.v1.Catalog"
   virtual std::vector<io::MetricSource> metric_sources() { return {}; }
 };
 

@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
     if (!verb.options->is_chosen()) continue;
     Status status = verb.run();
     if (status) return io::kExitOk;
-    std::cerr << "tidemarkctl: " << status.error().to_string() << "\n";
+    std::cerr << "tidemarkctl: " << status.error().message << "\n";
     return status.error().code == ErrorCode::kInvalidArgument ? io::kExitUsage : io::kExitFailure;
   }
   return io::kExitUsage;

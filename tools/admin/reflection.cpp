@@ -40,10 +40,50 @@ std::string text_of(const Message& message, const std::string& name) {
   return field == nullptr ? std::string() : message.GetReflection()->GetString(message, field);
 }
 
+// gRPC's own health service has no descriptors: it works on bytes. This is its published contract.
+google::protobuf::FileDescriptorProto health_file() {
+  using Field = google::protobuf::FieldDescriptorProto;
+  google::protobuf::FileDescriptorProto file;
+  file.set_name("grpc/health/v1/health.proto");
+  file.set_package("grpc.health.v1");
+  file.set_syntax("proto3");
+  auto* request = file.add_message_type();
+  request->set_name("HealthCheckRequest");
+  auto* service_name = request->add_field();
+  service_name->set_name("service");
+  service_name->set_number(1);
+  service_name->set_type(Field::TYPE_STRING);
+  service_name->set_label(Field::LABEL_OPTIONAL);
+  auto* reply = file.add_message_type();
+  reply->set_name("HealthCheckResponse");
+  auto* states = reply->add_enum_type();
+  states->set_name("ServingStatus");
+  for (const char* name : {"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"}) {
+    auto* state = states->add_value();
+    state->set_number(states->value_size() - 1);
+    state->set_name(name);
+  }
+  auto* status = reply->add_field();
+  status->set_name("status");
+  status->set_number(1);
+  status->set_type(Field::TYPE_ENUM);
+  status->set_type_name(".grpc.health.v1.HealthCheckResponse.ServingStatus");
+  status->set_label(Field::LABEL_OPTIONAL);
+  auto* service = file.add_service();
+  service->set_name("Health");
+  auto* check = service->add_method();
+  check->set_name("Check");
+  check->set_input_type(".grpc.health.v1.HealthCheckRequest");
+  check->set_output_type(".grpc.health.v1.HealthCheckResponse");
+  return file;
+}
+
 }  // namespace
 
 Reflection::Reflection(std::shared_ptr<grpc::Channel> channel, std::chrono::milliseconds timeout)
-    : channel_(std::move(channel)), timeout_(timeout) {}
+    : channel_(std::move(channel)), timeout_(timeout) {
+  database_.Add(health_file());
+}
 
 Result<std::unique_ptr<Message>> Reflection::ask(const std::string& field, const std::string& value) {
   std::unique_ptr<Message> request = make_message("grpc.reflection.v1alpha.ServerReflectionRequest");

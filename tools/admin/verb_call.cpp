@@ -3,7 +3,8 @@
 //   tidemarkctl call 127.0.0.1:7400 tidemark.catalog.v1.Catalog/GetProduct '{"sku":"bash"}' -v
 //   tidemarkctl call --list 127.0.0.1:7400
 //
-// A method that takes a stream is given several JSON objects, one after the other, or a list of them.
+// A method that takes a stream is given several JSON objects, one after the other, or a list of them. @FILE is the text
+// of a file, - is standard input.
 #include <google/protobuf/dynamic_message.h>
 #include <google/protobuf/util/json_util.h>
 #include <grpcpp/create_channel.h>
@@ -65,9 +66,15 @@ Result<const protobuf::MethodDescriptor*> find_method(Reflection& reflection, co
 // A list in one argument is the messages of a stream.
 Result<std::vector<std::string>> split_bodies(const std::vector<std::string>& given, bool is_stream) {
   std::vector<std::string> bodies;
-  for (const std::string& text : given) {
+  for (const std::string& argument : given) {
+    std::string text = argument;
+    if (argument == "-" || argument.starts_with('@')) {
+      Result<std::string> read = read_text_file(argument == "-" ? argument : argument.substr(1));
+      if (!read) return std::unexpected(read.error());
+      text = std::move(*read);
+    }
     auto json = nlohmann::json::parse(text, nullptr, false);
-    if (json.is_discarded()) return fail(ErrorCode::kInvalidArgument, "\"" + text + "\" is no JSON");
+    if (json.is_discarded()) return fail(ErrorCode::kInvalidArgument, "\"" + argument + "\" is no JSON");
     if (!json.is_array())
       bodies.push_back(text);
     else
@@ -161,7 +168,7 @@ Verb add_call_verb(io::Options& root) {
   io::Options& verb = root.verb("call", "call a gRPC method: ADDRESS package.Service/Method JSON…");
   verb.positional("address", given->address, true, "HOST:PORT of the server");
   verb.positional("method", given->method, false, "package.Service/Method");
-  verb.positionals("json", given->bodies, 0, "the request; several for a method that takes a stream");
+  verb.positionals("json", given->bodies, 0, "the request, @FILE or -; several for a method that takes a stream");
   verb.texts("metadata", given->metadata, "name:value to send along");
   verb.duration("deadline", given->deadline, "of the call");
   verb.flag("list", given->is_list, "list services and methods instead");
