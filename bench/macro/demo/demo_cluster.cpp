@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/io/topology_store_file.h"
 #include "base/parse.h"
@@ -60,14 +62,39 @@ Status DemoCluster::write_families() {
 // Commits are acknowledged before they are on disk, and stay in memory for up to ten seconds: a crash loses them. What
 // a battery-less controller or a careless setting does; the fault script then crashes the server.
 Status DemoCluster::make_commits_volatile() {
-  for (const char* sql : {"ALTER SYSTEM SET synchronous_commit = off", "ALTER SYSTEM SET wal_writer_delay = '10s'",
-                          "SELECT pg_reload_conf()"}) {
+  for (const char* sql :
+       {"ALTER SYSTEM SET synchronous_commit = off", "ALTER SYSTEM SET wal_writer_delay = '10s'",
+        "ALTER SYSTEM SET full_page_writes = off",  // small records: many commits in the unwritten page
+        "SELECT pg_reload_conf()"}) {
     if (auto done = cluster_->psql(kPrimary, sql); !done) return std::unexpected(done.error());
   }
   return {};
 }
 
+// What an earlier demo left is removed, unless it still runs. Only what a demo writes: DIR/cluster and its own files.
+Status DemoCluster::clear_directory() {
+  const auto left = config_.directory / "cluster";
+  if (const auto earlier = localcluster::LocalCluster::attach(left)) {
+    const auto processes = earlier->processes();
+    if (std::ranges::any_of(processes, &localcluster::ProcessInfo::is_running)) {
+      return fail(ErrorCode::kFailedPrecondition,
+                  fmt::format("a demo still runs in {}: end it with `tools/demo stop`, or choose another --dir",
+                              config_.directory.string()));
+    }
+  }
+  std::error_code error;
+  std::filesystem::remove_all(left, error);
+  if (error) return fail(ErrorCode::kUnavailable, fmt::format("cannot remove {}: {}", left.string(), error.message()));
+  for (const auto& entry : std::filesystem::directory_iterator(config_.directory, error)) {
+    const auto extension = entry.path().extension();
+    if (extension == ".log" || extension == ".json" || extension == ".answers")
+      std::filesystem::remove(entry.path(), error);
+  }
+  return {};
+}
+
 Status DemoCluster::start() {
+  if (auto status = clear_directory(); !status) return status;
   if (auto status = write_families(); !status) return status;
   progress_.say("starting 1 shard (primary and replica, fsync on), 3 cache nodes, invalidator and catalog service");
   auto cluster = localcluster::LocalCluster::create(cluster_options());
@@ -117,7 +144,29 @@ Status DemoCluster::fill() {
   for (const std::string& name : names_) file << name << '\n';
   if (!file.flush())
     return fail(ErrorCode::kUnavailable, fmt::format("cannot write {}/skus.txt", config_.directory.string()));
-  return {};
+  return settle();
+}
+
+// The load begins when every node has heard of every commit of the import: what is measured is the system at work, not
+// the tail of the import.
+Status DemoCluster::settle() {
+  const auto text = cluster_->psql(kPrimary, "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint");
+  if (!text) return std::unexpected(text.error());
+  const auto goal = parse_i64(std::string_view(*text).substr(0, text->find('\n')));
+  if (!goal) return fail(ErrorCode::kCorrupt, fmt::format("Postgres gave the position '{}'", *text));
+  const auto deadline = std::chrono::steady_clock::now() + kSettleTimeout;
+  while (std::chrono::steady_clock::now() < deadline) {
+    const auto counters = read_counters();
+    if (counters && std::ranges::all_of(counters->nodes, [&](const auto& node) {
+          return node.second.sum("tidemark_cache_tide_mark_lsn") >= static_cast<double>(*goal);
+        })) {
+      return {};
+    }
+    progress_.show("waiting until every node has heard of every imported row");
+    std::this_thread::sleep_for(kSettleInterval);
+  }
+  return fail(ErrorCode::kDeadlineExceeded,
+              fmt::format("the nodes have not heard of the whole import after {} s", kSettleTimeout.count()));
 }
 
 std::vector<std::string> DemoCluster::imported() const {
@@ -209,7 +258,7 @@ Result<Counters> DemoCluster::read_counters() const {
 
 std::string DemoCluster::lines_to_try() const {
   const auto node = cluster_->process("n1");
-  const std::string sku = names_.empty() ? "bash" : "bash";
+  const std::string sku = std::ranges::find(names_, "bash") != names_.end() ? "bash" : names_.front();
   const std::string tools = cluster_->binary("tidemarkctl").string();
   std::string lines = "everything is still running; try, then end it with `tools/demo stop`:\n";
   lines += fmt::format("  redis-cli -c -p {} CLUSTER NODES\n", node && !node->ports.empty() ? node->ports.front() : 0);
@@ -217,7 +266,7 @@ std::string DemoCluster::lines_to_try() const {
                        node && !node->ports.empty() ? node->ports.front() : 0, sku);
   lines += fmt::format("  psql '{}' -c \"UPDATE catalog.product SET stock = 42 WHERE sku = '{}'\"\n",
                        cluster_->admin_conninfo(kPrimary), sku);
-  lines += fmt::format("  {} call --target {} tidemark.catalog.v1.Catalog/GetProduct '{{\"sku\": \"{}\"}}'\n", tools,
+  lines += fmt::format("  {} call {} tidemark.catalog.v1.Catalog/GetProduct '{{\"sku\": \"{}\"}}'\n", tools,
                        catalog_target(), sku);
   lines += fmt::format("  {} status --topology {}\n", tools, cluster_->topology_address());
   return lines;

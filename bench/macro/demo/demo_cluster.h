@@ -33,6 +33,8 @@ class DemoCluster {
   static constexpr const char* kPrimary = "s0-primary";
   static constexpr const char* kReplica = "s0-replica1";
   static constexpr const char* kNode = "n2";  // the one that is killed
+  static constexpr std::chrono::seconds kSettleTimeout{60};
+  static constexpr std::chrono::milliseconds kSettleInterval{200};
 
   DemoCluster(const DemoConfig& config, ProgressLine& progress) : config_(config), progress_(progress) {}
 
@@ -62,6 +64,8 @@ class DemoCluster {
  private:
   localcluster::Options cluster_options() const;
   std::filesystem::path families_file() const { return config_.directory / "families.json"; }
+  Status clear_directory();
+  Status settle();
   Status write_families();
 
   const DemoConfig& config_;
