@@ -9,10 +9,10 @@
 #include "base/io/system_clock.h"
 #include "replication/io/journal_writer.h"
 #include "replication/io/metric_list.h"
+#include "replication/io/primary_sampler.h"
 #include "replication/io/shard_attach.h"
-#include "replication/io/worker_sender.h"
+#include "replication/io/worker_set.h"
 #include "replication/wal/stream_intake.h"
-#include "replication/wal/worker_slots.h"
 
 namespace tidemark::replication::io {
 namespace {
@@ -30,10 +30,9 @@ class Invalidator final : public ShardInvalidator,
         options_(std::move(options)),
         log_(std::move(log)),
         intake_(kWindowBytesMax),
+        workers_(context_, *this, shard_, options_.node_password, options_.feed, log_),
         reattach_timer_(context),
         pump_timer_(context),
-        sample_timer_(context),
-        tick_timer_(context),
         maintenance_timer_(context) {}
 
   void start(asio::thread_pool& pool, Journal& journal) {
@@ -62,7 +61,7 @@ class Invalidator final : public ShardInvalidator,
     bool is_changed = !keymap_ || keymap_->fingerprint() != keymap->fingerprint() ||
                       conninfo_ != (primary != nullptr ? primary->conninfo : std::string());
     if (keymap_ && keymap_->fingerprint() != keymap->fingerprint()) are_families_new_ = true;
-    apply_workers();
+    workers_.apply(*topology_, reason_for_new_workers());
     if (!is_changed) return;
     detach({ErrorCode::kUnavailable, "the topology has changed"});  // before the keymap that the session uses goes
     keymap_ = std::make_unique<Keymap>(std::move(*keymap));
@@ -73,8 +72,7 @@ class Invalidator final : public ShardInvalidator,
   void stop(std::function<void()> on_stopped) override {
     is_stopping_ = true;
     reattach_timer_.cancel();
-    sample_timer_.cancel();
-    tick_timer_.cancel();
+    if (sampler_) sampler_->close();
     if (attachment_) attachment_->stream->pause_copy(true);
     flush_to_journal();
     journal_->flush();
@@ -188,7 +186,7 @@ class Invalidator final : public ShardInvalidator,
     intake_.on_snapshot(attachment_->sample.snapshot);
     last_insert_lsn_ = attachment_->sample.insert_lsn;
     if (are_families_new_ || meta.families_fingerprint != session_keymap_->fingerprint()) {
-      for (auto& [target, sender] : senders_) sender->feed().require_fenceall(FenceAllReason::kFamilies);
+      workers_.require_fenceall(FenceAllReason::kFamilies);
     }
     are_families_new_ = false;
     state_ = State::kStreaming;
@@ -207,8 +205,8 @@ class Invalidator final : public ShardInvalidator,
                            {"position", intake_.position().to_string()},
                            {"continuous", is_continuous}});
     attachment_->stream->pause_copy(false);
-    run_samples(session_);
-    pump_all();
+    start_sampler();
+    workers_.pump();
   }
 
   // Does the stream that starts at `confirmed` follow the journal without a hole? (F11)
@@ -258,9 +256,10 @@ class Invalidator final : public ShardInvalidator,
     attachment_->stream->close();
     attachment_.reset();
     intake_.end_session();
-    if (sample_under_way_) lose_sample();
-    sample_timer_.cancel();
-    tick_timer_.cancel();
+    sampler_->close();
+    ticks_ += sampler_->ticks();
+    next_sample_ = sampler_->next_sample();
+    sampler_.reset();
     state_ = State::kDown;
     last_error_ = error.to_string();
     ++detaches_;
@@ -294,7 +293,7 @@ class Invalidator final : public ShardInvalidator,
     }
     if (flush_to_journal()) journal_->flush();
     limit_intake();
-    pump_all();
+    workers_.pump();
   }
 
   // True if there were commits to write.
@@ -326,80 +325,37 @@ class Invalidator final : public ShardInvalidator,
   }
 
   // -------------------------------------------------------------------------------------------------------- samples
-  void run_samples(uint64_t session) {
-    sample_timer_.expires_after(kSampleInterval);
-    sample_timer_.async_wait([self = shared_from_this(), session](boost::system::error_code error) {
-      if (error || session != self->session_ || !self->attachment_) return;
-      self->take_sample(session);
-      self->run_samples(session);
-    });
-  }
-
-  void take_sample(uint64_t session) {
-    if (sample_under_way_) return;
-    sample_under_way_ = ++last_sample_;
+  void start_sampler() {
+    PrimarySampler::Events events;
     // Stamps received up to here are older than the LSN that the primary is about to tell.
-    for (auto& [target, sender] : senders_) sender->feed().on_sample_started(*sample_under_way_);
-    attachment_->observer->query(sample_sql(), kSampleTimeout,
-                                 [self = shared_from_this(), session](Result<PgRows> rows) {
-                                   if (session == self->session_) self->on_sample(std::move(rows));
-                                 });
-  }
-
-  void on_sample(Result<PgRows> rows) {
-    auto sample = rows ? read_sample(*rows) : Result<Sample>(std::unexpected(rows.error()));
-    if (!sample) {
-      lose_sample();
-      return detach(sample.error().with_context("sample"));
-    }
-    intake_.on_snapshot(sample->snapshot);
-    last_insert_lsn_ = sample->insert_lsn;
-    for (auto& [target, sender] : senders_) sender->feed().on_sample(*sample_under_way_, sample->insert_lsn);
-    sample_under_way_.reset();
-    if (intake_.position() >= sample->insert_lsn) return;
-    send_status(*attachment_->stream, journal_->durable(), true);  // the answer tells how far the walsender is
-    schedule_tick(sample->insert_lsn);
-  }
-
-  void lose_sample() {
-    for (auto& [target, sender] : senders_) sender->feed().on_sample_lost(*sample_under_way_);
-    sample_under_way_.reset();
-  }
-
-  // WAL that nobody flushes (asynchronous commits, page headers) would not reach the stream for seconds (E8b).
-  void schedule_tick(Lsn wanted) {
-    if (is_tick_scheduled_) return;
-    is_tick_scheduled_ = true;
-    tick_timer_.expires_after(kTickAfter);
-    tick_timer_.async_wait([self = shared_from_this(), session = session_, wanted](boost::system::error_code error) {
-      self->is_tick_scheduled_ = false;
-      if (error || session != self->session_ || !self->attachment_ || self->intake_.position() >= wanted) return;
-      if (self->is_tick_under_way_ || steady_now() - self->last_tick_ < kTickInterval) return;
-      self->send_tick();
-    });
-  }
-
-  void send_tick() {
-    is_tick_under_way_ = true;
-    last_tick_ = steady_now();
-    ++ticks_;
-    attachment_->observer->query(tick_sql(), kSampleTimeout, [self = shared_from_this()](Result<PgRows> rows) {
-      self->is_tick_under_way_ = false;
-      if (!rows) self->log_.warn("tick failed", {{"shard", self->shard_}, {"error", rows.error().to_string()}});
-    });
+    events.on_started = [this](uint64_t sample) { workers_.on_sample_started(sample); };
+    events.on_sample = [this](uint64_t id, const Sample& sample) {
+      intake_.on_snapshot(sample.snapshot);
+      last_insert_lsn_ = sample.insert_lsn;
+      workers_.on_sample(id, sample.insert_lsn);
+    };
+    events.on_lost = [this](uint64_t sample) { workers_.on_sample_lost(sample); };
+    events.on_failure = [this](const Error& error) { detach(error); };
+    events.position = [this] { return intake_.position(); };
+    events.ask_position = [this] { send_status(*attachment_->stream, journal_->durable(), true); };
+    sampler_ = PrimarySampler::start(context_, attachment_->observer, next_sample_, std::move(events));
   }
 
   // -------------------------------------------------------------------------------------------------------- workers
-  void apply_workers();
-  void pump_all() {
-    for (auto& [target, sender] : senders_) sender->pump();
+  std::optional<FenceAllReason> reason_for_new_workers() const {
+    if (!journal_->has_meta()) return std::nullopt;
+    const JournalMeta& meta = journal_->meta();
+    if (session_keymap_ && meta.families_fingerprint != session_keymap_->fingerprint())
+      return FenceAllReason::kFamilies;
+    if (meta.slots_version != topology_->slots_version) return FenceAllReason::kSlots;
+    return std::nullopt;
   }
 
   void run_pump() {
     pump_timer_.expires_after(kPumpInterval);
     pump_timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
       if (error || self->is_stopped_) return;
-      self->pump_all();
+      self->workers_.pump();
       self->run_pump();
     });
   }
@@ -417,8 +373,7 @@ class Invalidator final : public ShardInvalidator,
   void maintain();
 
   void drain(Instant deadline, std::function<void()> on_stopped) {
-    bool is_busy = !journal_->is_idle();
-    for (auto& [target, sender] : senders_) is_busy = is_busy || sender->feed().is_busy();
+    bool is_busy = !journal_->is_idle() || workers_.is_busy();
     if (is_busy && steady_now() < deadline) {
       drain_timer_ = std::make_unique<asio::steady_timer>(context_, std::chrono::milliseconds(10));
       drain_timer_->async_wait([self = shared_from_this(), deadline, on_stopped](boost::system::error_code) {
@@ -429,8 +384,7 @@ class Invalidator final : public ShardInvalidator,
     is_stopped_ = true;
     pump_timer_.cancel();
     maintenance_timer_.cancel();
-    for (auto& [target, sender] : senders_) sender->close();
-    senders_.clear();
+    workers_.close();
     if (attachment_) {
       attachment_->stream->close();
       attachment_->observer->close();
@@ -450,7 +404,7 @@ class Invalidator final : public ShardInvalidator,
   std::string conninfo_;
   std::shared_ptr<JournalWriter> journal_;
   StreamIntake intake_;
-  std::map<WorkerSender::Target, std::shared_ptr<WorkerSender>> senders_;
+  WorkerSet workers_;
 
   State state_ = State::kDown;
   std::optional<Attachment> attachment_;
@@ -466,53 +420,19 @@ class Invalidator final : public ShardInvalidator,
   Instant attached_at_;
   Duration delay_{};
 
-  asio::steady_timer reattach_timer_, pump_timer_, sample_timer_, tick_timer_, maintenance_timer_;
+  asio::steady_timer reattach_timer_, pump_timer_, maintenance_timer_;
   std::unique_ptr<asio::steady_timer> drain_timer_;
-  std::optional<uint64_t> sample_under_way_;
-  uint64_t last_sample_ = 0;
+  std::shared_ptr<PrimarySampler> sampler_;  // while attached
+  uint64_t next_sample_ = 1;
   Lsn last_insert_lsn_;
-  Instant last_tick_;
-  bool is_tick_scheduled_ = false;
-  bool is_tick_under_way_ = false;
 
   uint64_t attaches_ = 0, detaches_ = 0, cuts_ = 0, ticks_ = 0, journal_reads_ = 0, journal_failures_ = 0;
 };
 
-void Invalidator::apply_workers() {
-  std::map<WorkerSender::Target, std::shared_ptr<WorkerSender>> next;
-  for (const WorkerSlots& worker : workers_of(*topology_)) {
-    WorkerSender::Target target{worker.node->id, worker.worker, worker.node->host, worker.port};
-    auto known = senders_.find(target);
-    std::shared_ptr<WorkerSender> sender;
-    if (known != senders_.end()) {
-      sender = known->second;
-      senders_.erase(known);
-    } else {
-      sender = WorkerSender::create(context_, *this, target, options_.node_password, shard_, options_.feed, log_);
-      // Of what happened while nobody looked after this worker only the journal's meta knows.
-      const JournalMeta& meta = journal_->meta();
-      bool is_old = journal_->has_meta() && meta.slots_version != topology_->slots_version;
-      if (is_old) sender->feed().require_fenceall(FenceAllReason::kSlots);
-      bool has_old_families =
-          session_keymap_ && journal_->has_meta() && meta.families_fingerprint != session_keymap_->fingerprint();
-      if (has_old_families) sender->feed().require_fenceall(FenceAllReason::kFamilies);
-    }
-    sender->feed().set_slots(worker.slots);
-    next.emplace(target, std::move(sender));
-  }
-  for (auto& [target, sender] : senders_) sender->close();
-  senders_ = std::move(next);
-}
-
 void Invalidator::maintain() {
   if (state_ != State::kStreaming || is_stopping_) return;
-  bool has_newer_epoch = false, is_everyone_clean = true;
-  for (auto& [target, sender] : senders_) {
-    has_newer_epoch = has_newer_epoch || sender->feed().newer_epoch().has_value();
-    is_everyone_clean = is_everyone_clean && sender->feed().is_following() && !sender->feed().is_fenceall_pending();
-  }
   JournalMeta& meta = journal_->meta();
-  if (is_everyone_clean) {
+  if (workers_.are_all_following()) {
     meta.families_fingerprint = session_keymap_->fingerprint();
     meta.slots_version = topology_->slots_version;
   }
@@ -520,7 +440,7 @@ void Invalidator::maintain() {
   flush_to_journal();
   journal_->trim(intake_.tracker().first_unsettled());
   journal_->flush();
-  if (has_newer_epoch) detach({ErrorCode::kUnavailable, "a worker knows a newer db_epoch"});
+  if (workers_.has_newer_epoch()) detach({ErrorCode::kUnavailable, "a worker knows a newer db_epoch"});
 }
 
 void Invalidator::append_metrics(std::vector<tidemark::io::MetricFamily>& out) const {
@@ -553,29 +473,8 @@ void Invalidator::append_metrics(std::vector<tidemark::io::MetricFamily>& out) c
   counter("journal_cuts", "times the stream did not follow the journal", cuts_);
   counter("journal_failures", "failed writes of the journal", journal_failures_);
   counter("journal_reads", "replays read from the journal", journal_reads_);
-  counter("ticks", "transactions made to move the stream", ticks_);
-  for (const auto& [target, sender] : senders_) {
-    MetricList::Labels labels = shard;
-    labels.emplace_back("worker", target.label());
-    const WorkerFeed& feed = sender->feed();
-    const WorkerFeed::Counters& counts = feed.counters();
-    const std::string prefix = "tidemark_invalidator_worker_";
-    list.gauge(prefix + "following", "1 while the worker follows", labels, feed.is_following());
-    list.gauge(prefix + "complete_through", "LSN the worker has confirmed", labels, double(feed.chain_lsn().value));
-    list.gauge(prefix + "outstanding", "requests under way", labels, double(feed.outstanding()));
-    list.counter(prefix + "batches_total", "INVALB sent", labels, double(counts.batches));
-    list.counter(prefix + "keys_total", "keys sent", labels, double(counts.keys));
-    list.counter(prefix + "fences_total", "FENCE sent", labels, double(counts.fences));
-    list.counter(prefix + "replays_total", "returns to an earlier position", labels, double(counts.replays));
-    list.counter(prefix + "failures_total", "steps that failed", labels, double(counts.failures));
-    for (FenceAllReason reason : kFenceAllReasons) {
-      auto found = counts.fencealls.find(reason);
-      MetricList::Labels with_reason = labels;
-      with_reason.emplace_back("reason", to_string(reason));
-      double value = found == counts.fencealls.end() ? 0 : double(found->second);
-      list.counter(prefix + "fencealls_total", "FENCEALL sent, by reason", std::move(with_reason), value);
-    }
-  }
+  counter("ticks", "transactions made to move the stream", ticks_ + (sampler_ ? sampler_->ticks() : 0));
+  workers_.append_metrics(list);
 }
 
 }  // namespace

@@ -4,9 +4,7 @@
 //
 // The journal decides whether an attach continues what was before (JournalWriter, SettledTracker), each worker's own
 // position whether it can go on (WorkerFeed). The stream is read no faster than the journal takes it.
-// Threads: the io_context's thread. Limits: kReattachDelay doubled to kReattachDelayMax; kSampleInterval; a tick (a
-// tiny transaction that flushes the WAL) at most every kTickInterval, when the stream has not reached a sample in
-// kTickAfter.
+// Threads: the io_context's thread. Limits: kReattachDelay doubled to kReattachDelayMax.
 #pragma once
 
 #include <functional>
@@ -31,10 +29,6 @@ class ShardInvalidator {
   static constexpr Duration kReattachDelay = std::chrono::milliseconds(100);
   static constexpr Duration kReattachDelayMax = std::chrono::seconds(2);
   static constexpr Duration kStandbyDelay = std::chrono::milliseconds(500);
-  static constexpr Duration kSampleInterval = std::chrono::milliseconds(40);
-  static constexpr Duration kSampleTimeout = std::chrono::seconds(5);
-  static constexpr Duration kTickAfter = std::chrono::milliseconds(25);
-  static constexpr Duration kTickInterval = std::chrono::milliseconds(100);
   static constexpr Duration kPumpInterval = std::chrono::milliseconds(10);
   static constexpr Duration kMaintenanceInterval = std::chrono::seconds(1);
   static constexpr Duration kDrainTimeout = std::chrono::seconds(2);
