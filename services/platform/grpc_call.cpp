@@ -112,10 +112,15 @@ void CallTrace::end(const grpc::Status& status) {
   std::string code = code_name(status.error_code());
   settings_.metrics->end(method_, code, latency);
   if (is_own_fault(status.error_code())) {
-    settings_.log.warn(
-        "call failed",
-        {{"method", method_}, {"code", code}, {"error", status.error_message()}, {"latency_us", latency.count()}},
-        correlation_id_);
+    auto kept_back = settings_.failure_lines->admit(io::steady_now());
+    if (!kept_back) return;
+    settings_.log.warn("call failed",
+                       {{"method", method_},
+                        {"code", code},
+                        {"error", status.error_message()},
+                        {"latency_us", latency.count()},
+                        {"kept_back", *kept_back}},
+                       correlation_id_);
   } else if (settings_.log.writes(io::LogLevel::kDebug)) {
     settings_.log.debug("call", {{"method", method_}, {"code", code}, {"latency_us", latency.count()}},
                         correlation_id_);

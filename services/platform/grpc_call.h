@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/io/log.h"
 #include "base/result.h"
+#include "services/platform/log_limiter.h"
 #include "services/platform/rpc_metrics.h"
 
 namespace tidemark::services {
@@ -27,7 +28,8 @@ std::string code_name(grpc::StatusCode code);  // "NOT_FOUND"
 struct CallSettings {
   Duration deadline_default = std::chrono::seconds(5);
   RpcMetrics* metrics = nullptr;
-  io::Log log;
+  io::Log log{};
+  std::shared_ptr<LogLimiter> failure_lines = std::make_shared<LogLimiter>();
 };
 
 // Parts that unary calls and streams share.

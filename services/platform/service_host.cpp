@@ -40,7 +40,9 @@ class Host {
     if (Status opened = open_clients(); !opened) return opened;
     work_.emplace(context_.get_executor());
     loop_ = std::thread([this] { context_.run(); });
-    service_ = make_service({context_, cache_, database_, CallSettings{settings_.deadline_default, &metrics_, log_}});
+    service_ =
+        make_service({context_, cache_, database_,
+                      CallSettings{.deadline_default = settings_.deadline_default, .metrics = &metrics_, .log = log_}});
     if (Status started = start_admin(); !started) return started;
     if (Status started = start_grpc(); !started) return started;
     is_serving_ = true;

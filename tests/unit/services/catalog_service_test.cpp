@@ -20,7 +20,8 @@ class CatalogServiceTest : public testing::Test {
   void start(size_t requests_max = 100, CatalogOptions options = {}) {
     metrics_ = std::make_unique<services::RpcMetrics>(requests_max);
     service_ = std::make_unique<CatalogService>(
-        store_, services::CallSettings{std::chrono::seconds(5), metrics_.get(), {}}, options);
+        store_, services::CallSettings{.deadline_default = std::chrono::seconds(5), .metrics = metrics_.get()},
+        options);
     grpc::ServerBuilder builder;
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();

@@ -1,0 +1,250 @@
+// The catalog service as its users meet it: real Postgres, nodes, invalidator; gRPC from outside, psql behind its back.
+#include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <thread>
+
+#include "services/catalog/proto/catalog.grpc.pb.h"
+#include "tools/localcluster/local_cluster.h"
+
+namespace tidemark {
+namespace {
+
+namespace fs = std::filesystem;
+namespace pb = tidemark::catalog::v1;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+struct Output {
+  int exit_code = -1;
+  std::string text;  // both streams
+};
+
+Output run(const std::string& command) {
+  Output output;
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  std::array<char, 4096> buffer{};
+  while (size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe)) output.text.append(buffer.data(), got);
+  int status = ::pclose(pipe);
+  output.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return output;
+}
+
+class CatalogE2e : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    directory_ = fs::temp_directory_path() / ("tidemark-catalog-e2e-" + std::to_string(::getpid()));
+    fs::create_directories(directory_);
+    localcluster::Options options;
+    options.directory = directory_ / "cluster";
+    options.schema_files = {fs::path(TIDEMARK_SOURCE_DIR) / "services/catalog/schema.sql"};
+    options.tables = {"catalog.product"};
+    options.families_file = directory_ / "families.json";
+    options.with_catalog = true;
+    options.stop_on_destroy = true;
+    auto cluster = localcluster::LocalCluster::create(options);
+    ASSERT_TRUE(cluster) << cluster.error().to_string();
+    Output written = run(cluster->binary("tidemark-catalog").string() + " --write-families " +
+                         (directory_ / "families.json").string());
+    ASSERT_EQ(written.exit_code, 0) << written.text;
+    cluster_ = std::make_unique<localcluster::LocalCluster>(std::move(*cluster));
+    Status started = cluster_->start();
+    ASSERT_TRUE(started) << started.error().to_string();
+  }
+  static void TearDownTestSuite() {
+    cluster_.reset();
+    fs::remove_all(directory_);
+  }
+
+  void SetUp() override {
+    ASSERT_NE(cluster_, nullptr);
+    connect();
+  }
+  void connect() {
+    address_ = "127.0.0.1:" + std::to_string(cluster_->process("catalog")->ports.at(0));
+    stub_ = pb::Catalog::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
+  }
+
+  struct Got {
+    grpc::Status status;
+    pb::GetProductResponse response;
+    std::string origin;
+    milliseconds took{};
+  };
+  Got get(const std::string& sku, milliseconds deadline = seconds(5)) {
+    pb::GetProductRequest request;
+    request.set_sku(sku);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + deadline);
+    Got got;
+    auto begin = std::chrono::steady_clock::now();
+    got.status = stub_->GetProduct(&context, request, &got.response);
+    got.took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin);
+    auto trailers = context.GetServerTrailingMetadata();
+    auto found = trailers.find("x-tidemark-origin");
+    if (found != trailers.end()) got.origin = std::string(found->second.data(), found->second.size());
+    return got;
+  }
+  pb::ImportProductsResponse import(const std::vector<std::string>& skus, const std::string& version) {
+    pb::ImportProductsRequest request;
+    for (const std::string& sku : skus) {
+      pb::Product& product = *request.add_products();
+      product.set_sku(sku);
+      product.set_version(version);
+      product.set_price_cents(100);
+    }
+    grpc::ClientContext context;
+    pb::ImportProductsResponse summary;
+    auto stream = stub_->ImportProducts(&context, &summary);
+    stream->Write(request);
+    stream->WritesDone();
+    grpc::Status status = stream->Finish();
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return summary;
+  }
+  template <typename Condition>
+  bool wait_until(Condition condition) {
+    auto deadline = std::chrono::steady_clock::now() + seconds(10);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+    return true;
+  }
+  Output ctl(const std::string& arguments) {
+    return run(cluster_->binary("tidemarkctl").string() + " --topology " + cluster_->topology_address() + " " +
+               arguments);
+  }
+
+  static inline fs::path directory_;
+  static inline std::unique_ptr<localcluster::LocalCluster> cluster_;
+  std::string address_;
+  std::unique_ptr<pb::Catalog::Stub> stub_;
+};
+
+TEST_F(CatalogE2e, ImportsOnceAndLeavesEqualRowsAlone) {
+  std::vector<std::string> skus;
+  for (int i = 0; i < 900; ++i) skus.push_back("import-" + std::to_string(i));
+  EXPECT_EQ(import(skus, "1").imported(), 900);
+  EXPECT_EQ(import(skus, "1").unchanged(), 900);
+  EXPECT_EQ(import({skus[0], skus[1]}, "2").updated(), 2);
+  auto versions = cluster_->psql(
+      "s0-primary",
+      "SELECT row_version, count(*) FROM catalog.product WHERE sku LIKE 'import-%' GROUP BY 1 ORDER BY 1");
+  EXPECT_EQ(versions.value_or("?").find("1|898\n2|2"), 0u) << versions.value_or("?");
+}
+
+TEST_F(CatalogE2e, AnswersFromTheNodeAfterTheFirstRead) {
+  import({"warm"}, "1");
+  EXPECT_TRUE(wait_until([&] { return get("warm").origin == "node"; }));
+  EXPECT_EQ(get("warm").response.product().version(), "1");
+}
+
+TEST_F(CatalogE2e, AnAbsentProductIsKnownAbsentUntilItIsImported) {
+  EXPECT_EQ(get("later").status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_TRUE(wait_until([&] { return get("later").origin == "node"; }));
+  import({"later"}, "1");
+  EXPECT_TRUE(get("later").status.ok());
+}
+
+TEST_F(CatalogE2e, APriceSetIsReadBackAtOnceAlsoFromTheCache) {
+  import({"priced"}, "1");
+  ASSERT_TRUE(wait_until([&] { return get("priced").origin == "node"; }));
+  for (int64_t price = 1; price <= 20; ++price) {
+    pb::SetPriceRequest request;
+    request.set_sku("priced");
+    request.set_price_cents(price);
+    pb::SetPriceResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(stub_->SetPrice(&context, request, &response).ok());
+    Got got = get("priced");
+    // A node that took the INVAL has none of the older versions; a replica's answer may be as old as its bound says.
+    if (got.origin != "replica") ASSERT_GE(got.response.product().row_version(), response.product().row_version());
+  }
+}
+
+TEST_F(CatalogE2e, AnUpdateByPsqlReachesTheCacheByItself) {
+  import({"edited"}, "1");
+  ASSERT_TRUE(wait_until([&] { return get("edited").origin == "node"; }));
+  ASSERT_TRUE(cluster_->psql("s0-primary", "UPDATE catalog.product SET price_cents = 777 WHERE sku = 'edited'"));
+  EXPECT_TRUE(wait_until([&] { return get("edited").response.product().price_cents() == 777; }));
+  EXPECT_TRUE(wait_until([&] { return get("edited").origin == "node"; }));
+  EXPECT_EQ(get("edited").response.product().row_version(), 2);
+}
+
+TEST_F(CatalogE2e, KeepsDeadlinesWhileThePrimaryAndTheReplicaAreSilent) {
+  ASSERT_TRUE(cluster_->pause("s0-primary"));
+  ASSERT_TRUE(cluster_->pause("s0-replica1"));
+  milliseconds worst{};
+  for (int i = 0; i < 5; ++i) {
+    Got got = get("silent-" + std::to_string(i), milliseconds(200));
+    EXPECT_FALSE(got.status.ok());
+    EXPECT_THAT(got.status.error_code(),
+                testing::AnyOf(grpc::StatusCode::DEADLINE_EXCEEDED, grpc::StatusCode::UNAVAILABLE,
+                               grpc::StatusCode::RESOURCE_EXHAUSTED));
+    worst = std::max(worst, got.took);
+  }
+  EXPECT_LE(worst, milliseconds(300));
+  ASSERT_TRUE(cluster_->resume("s0-replica1"));
+  ASSERT_TRUE(cluster_->resume("s0-primary"));
+  EXPECT_TRUE(wait_until([&] { return get("silent-0").status.error_code() == grpc::StatusCode::NOT_FOUND; }));
+}
+
+TEST_F(CatalogE2e, TidemarkctlCallsItByReflectionAndShowsTheTrailers) {
+  import({"shown"}, "7");
+  Output got = ctl("call " + address_ + " tidemark.catalog.v1.Catalog/GetProduct '{\"sku\":\"shown\"}' -v");
+  EXPECT_EQ(got.exit_code, 0) << got.text;
+  EXPECT_THAT(got.text, HasSubstr("\"version\": \"7\""));
+  EXPECT_THAT(got.text, HasSubstr("trailer x-tidemark-staleness-ms: "));
+  Output refused = ctl("call " + address_ + " tidemark.catalog.v1.Catalog/GetProduct '{\"sku\":\"Shown\"}'");
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.text, HasSubstr("INVALID_ARGUMENT: sku: "));
+  Output health =
+      ctl("call " + address_ + " grpc.health.v1.Health/Check '{\"service\":\"tidemark.catalog.v1.Catalog\"}'");
+  EXPECT_THAT(health.text, HasSubstr("\"SERVING\""));
+  Output unknown = ctl("call " + address_ + " tidemark.catalog.v1.Catalog/GetProdukt '{}'");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.text, HasSubstr("there are: ImportProducts GetProduct"));
+}
+
+TEST_F(CatalogE2e, StatusNamesTheWorkerThatDoesNotAnswer) {
+  EXPECT_TRUE(wait_until([&] { return ctl("status").exit_code == 0; }));
+  ASSERT_TRUE(cluster_->pause("n2"));
+  Output status = ctl("status --timeout 300ms");
+  ASSERT_TRUE(cluster_->resume("n2"));
+  EXPECT_EQ(status.exit_code, 1);
+  EXPECT_THAT(status.text, testing::ContainsRegex("n2 +0 +127.0.0.1:[0-9]+ .*(DEADLINE_EXCEEDED|UNAVAILABLE)"));
+}
+
+TEST_F(CatalogE2e, DrainsOnSigtermAnswersWhatItBeganAndComesBack) {
+  grpc::ClientContext context;
+  pb::ImportProductsResponse summary;
+  auto stream = stub_->ImportProducts(&context, &summary);
+  pb::ImportProductsRequest request;
+  request.add_products()->set_sku("draining");
+  ASSERT_TRUE(stream->Write(request));
+  std::thread ends([&] { EXPECT_TRUE(cluster_->terminate("catalog")); });
+  // The log says when the drain began; only then is the import finished.
+  EXPECT_TRUE(wait_until([&] {
+    std::ifstream log(cluster_->process("catalog")->log);
+    return std::string(std::istreambuf_iterator<char>(log), {}).find("\"draining\"") != std::string::npos;
+  }));
+  stream->WritesDone();
+  grpc::Status status = stream->Finish();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(summary.imported(), 1);
+  ends.join();
+  ASSERT_TRUE(cluster_->start("catalog"));
+  connect();
+  EXPECT_TRUE(get("draining").status.ok());
+}
+
+}  // namespace
+}  // namespace tidemark
