@@ -31,8 +31,8 @@ namespace tidemark::cacheserver {
 class Session;
 
 struct Credentials {
-  std::string default_password;      // empty: no authentication is asked for
-  std::string invalidator_password;  // empty: every user may send the invalidator's commands
+  std::string default_password{};      // empty: no authentication is asked for
+  std::string invalidator_password{};  // empty: every user may send the invalidator's commands
 };
 
 struct Endpoint {
