@@ -262,29 +262,84 @@ TEST_F(InvalidatorTest, ACrashOfPostgresMakesANewIncarnationAndLosesNothing) {
   EXPECT_EQ(node_->joined_at.size(), 2u) << "FENCEALL with the new epoch";
 }
 
-TEST_F(InvalidatorTest, UncommittedVisibilityHoldsBackSettled) {
-  // A commit that waits for a synchronous standby is decoded, but no snapshot sees it (the ghost, M-1).
+// A commit that waits for a synchronous standby that never comes: decoded, but seen by no snapshot (the ghost, M-1).
+class HangingCommit {
+ public:
+  explicit HangingCommit(const LocalCluster& cluster) : cluster_(cluster) {
+    set_standby("'nobody'");
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      (void)cluster_.psql(kPrimary, "INSERT INTO item VALUES (1, 'ghost', 1)");
+      ::_exit(0);
+    }
+  }
+  ~HangingCommit() { release(); }
+  void release() {
+    if (pid_ <= 0) return;
+    set_standby("''");
+    ::waitpid(std::exchange(pid_, 0), nullptr, 0);
+    (void)cluster_.psql(kPrimary, "ALTER SYSTEM RESET synchronous_standby_names");
+    (void)cluster_.psql(kPrimary, "DELETE FROM item WHERE id = 'ghost'");
+  }
+
+ private:
+  void set_standby(const std::string& names) {
+    (void)cluster_.psql(kPrimary, "ALTER SYSTEM SET synchronous_standby_names = " + names);
+    (void)cluster_.psql(kPrimary, "SELECT pg_reload_conf()");
+    (void)cluster_.psql(kPrimary, "SELECT pg_sleep(0.2)");
+  }
+  const LocalCluster& cluster_;
+  pid_t pid_ = 0;
+};
+
+TEST_F(InvalidatorTest, ACommitThatNobodySeesYetHoldsBackSettled) {
   start();
   ASSERT_TRUE(run_until_joined());
-  psql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
-  psql("SELECT pg_reload_conf()");
-  psql("SELECT pg_sleep(0.2)");
-  int pid = ::fork();
-  if (pid == 0) {
-    (void)cluster_->psql(kPrimary, "INSERT INTO item VALUES (1, 'ghost', 1)");
-    ::_exit(0);
-  }
+  HangingCommit ghost(*cluster_);
   ASSERT_TRUE(run_until([&] { return has_applied("item:{ghost}"); }));
-  auto ghost = std::ranges::find_if(node_->applied,
-                                    [](const auto& a) { return a.keys == std::vector<std::string>{"item:{ghost}"}; });
-  Lsn end = ghost->end_lsn;
+  Lsn end = node_->applied.back().end_lsn;
   run_until([] { return false; }, seconds(1));
   EXPECT_LT(node_->settled, end);
   EXPECT_GE(node_->complete_through, end);
-  psql("ALTER SYSTEM RESET synchronous_standby_names");
-  psql("SELECT pg_reload_conf()");
+  ghost.release();
   EXPECT_TRUE(run_until([&] { return node_->settled >= end; }));
-  ::waitpid(pid, nullptr, 0);
+}
+
+TEST_F(InvalidatorTest, AnInvalidatorWithoutAJournalClaimsNothingSettledWhileAnOldCommitHangs) {
+  // E16: the commit was decoded and confirmed by an invalidator whose journal is lost; the new one's stream starts
+  // after it, so the longest visible prefix of what it has seen says nothing.
+  start();
+  ASSERT_TRUE(run_until_joined());
+  HangingCommit ghost(*cluster_);
+  ASSERT_TRUE(run_until([&] { return has_applied("item:{ghost}"); }));
+  Lsn end = node_->applied.back().end_lsn;
+  ASSERT_TRUE(run_until([&] { return metric("confirmed_position") >= double(end.value); }));
+  stop();
+  node_->lose_memory();
+  journal_ += "-new";
+  start();
+  ASSERT_TRUE(run_until([&] { return node_->is_joined && node_->joined_at.back() >= end; }));
+  run_until([] { return false; }, seconds(1));
+  EXPECT_TRUE(node_->settled.is_zero()) << node_->settled.to_string();
+  ghost.release();
+  EXPECT_TRUE(run_until([&] { return node_->settled >= end; }));
+}
+
+TEST_F(InvalidatorTest, ARestartRemembersWhichCommitsOfItsJournalHang) {
+  start();
+  ASSERT_TRUE(run_until_joined());
+  run_until([] { return false; }, seconds(2));
+  HangingCommit ghost(*cluster_);
+  ASSERT_TRUE(run_until([&] { return has_applied("item:{ghost}"); }));
+  Lsn end = node_->applied.back().end_lsn;
+  ASSERT_TRUE(run_until([&] { return metric("confirmed_position") >= double(end.value); }));
+  stop();
+  start();
+  run_until([] { return false; }, seconds(1));
+  EXPECT_LT(node_->settled, end);
+  EXPECT_GE(metric("unsettled_commits"), 1);
+  ghost.release();
+  EXPECT_TRUE(run_until([&] { return node_->settled >= end; }));
 }
 
 TEST_F(InvalidatorTest, ATableOutsideThePublicationIsRefusedUntilItIsPublished) {
