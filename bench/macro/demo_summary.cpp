@@ -19,7 +19,7 @@ std::string list(const std::map<std::string, uint64_t>& counts) {
 }
 
 void line(std::string& table, std::string_view name, std::string_view value) {
-  table += fmt::format("  {:<34} {}\n", name, value);
+  table += fmt::format("  {:<36} {}\n", name, value);
 }
 
 template <typename Number>
@@ -71,6 +71,7 @@ nlohmann::json DemoSummary::to_json() const {
           {"errors_outside_window", total(errors_outside_window)},
           {"errors_outside_window_by_kind", errors_outside_window},
           {"errors_other_slots", errors_other_slots},
+          {"errors_warmup", errors_warmup},
           {"seed", seed},
           {"phantom", tally.count(Verdict::kPhantom)},
           {"wrong_content", tally.count(Verdict::kWrongContent)},
@@ -117,6 +118,7 @@ std::string DemoSummary::to_table() const {
   line(table, "lost of acknowledged writes", fmt::format("{} of {}", lost, acknowledged));
   line(table, "errors inside the fault window", list(errors_in_window));
   line(table, "errors outside it", list(errors_outside_window));
+  line(table, "errors of the warm-up (empty cache)", list(errors_warmup));
   line(table, "errors on other nodes' slots", fmt::format("{}", errors_other_slots));
   line(table, "seed", fmt::format("{}", seed));
   const auto wrong = violations();

@@ -27,7 +27,7 @@ struct DemoSummary {
   OracleTally tally;
   uint64_t lost = 0, acknowledged = 0, commits = 0;
   std::vector<std::string> lost_examples;
-  std::map<std::string, uint64_t> errors_in_window, errors_outside_window;
+  std::map<std::string, uint64_t> errors_in_window, errors_outside_window, errors_warmup;
   uint64_t errors_other_slots = 0;
   LagFigures lag;
   uint64_t db_reads = 0;         // rows the service loaded from the database during the measured part

@@ -28,6 +28,10 @@ const FaultWindow* FaultReport::window_of(const AnswerRecord& error) const {
 
 void FaultReport::add(const AnswerRecord& error, const std::vector<uint16_t>& slots) {
   const std::string kind = grpc_status_name(error.error);
+  if (error.is_warmup) {
+    ++warmup_[kind];
+    return;
+  }
   const FaultWindow* window = window_of(error);
   if (window == nullptr) {
     ++outside_window_[kind];

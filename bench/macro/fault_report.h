@@ -9,6 +9,7 @@
 //     error at 150, slots {9}     -> in window and on another slot
 //     error at 250, slots {3}     -> outside
 //
+// Errors of the warm-up, which meets an empty cache and may be shed by the service's limits, are counted apart.
 // Threads: plain values. I/O: none.
 #pragma once
 
@@ -38,6 +39,7 @@ class FaultReport {
 
   const std::map<std::string, uint64_t>& in_window() const { return in_window_; }  // by gRPC status name
   const std::map<std::string, uint64_t>& outside_window() const { return outside_window_; }
+  const std::map<std::string, uint64_t>& warmup() const { return warmup_; }
   uint64_t other_slots() const { return other_slots_; }  // of those in a window
   uint64_t outside() const;
 
@@ -47,6 +49,7 @@ class FaultReport {
   std::vector<FaultWindow> windows_;
   std::map<std::string, uint64_t> in_window_;
   std::map<std::string, uint64_t> outside_window_;
+  std::map<std::string, uint64_t> warmup_;
   uint64_t other_slots_ = 0;
 };
 

@@ -28,6 +28,7 @@ OutageReport::Phase OutageReport::phase_of(const AnswerRecord& record) const {
 }
 
 void OutageReport::add(const AnswerRecord& record) {
+  if (record.is_warmup) return;
   Figures& figures = figures_[phase_of(record)];
   figures.latency_us_max = std::max(figures.latency_us_max, record.end_us - record.start_us);
   if (record.kind == RecordKind::kError) {

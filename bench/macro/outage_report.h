@@ -33,6 +33,7 @@ class OutageReport {
   };
   explicit OutageReport(Options options) : options_(std::move(options)) {}
 
+  // Records of the warm-up are left out: an empty cache is no outage.
   void add(const AnswerRecord& record);
   void set_stale(uint64_t stale_beyond_bound, uint64_t otherwise_wrong) {
     stale_ = stale_beyond_bound, wrong_ = otherwise_wrong;

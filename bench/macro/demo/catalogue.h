@@ -11,8 +11,6 @@
 
 namespace tidemark::bench {
 
-// Fewer than this is not the Debian index.
-inline constexpr size_t kPackagesExpected = 60'000;
 
 // From the file, or from `apt-cache dumpavail`. kFailedPrecondition with the remedy when apt has no index.
 Result<PackageIndex> read_package_index(const std::string& file);

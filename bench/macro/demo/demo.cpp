@@ -64,6 +64,7 @@ class Demo {
     if (!shop) return std::unexpected(shop.error());
     std::unique_ptr<FaultScript> faults;
     while (!shop->is_ended()) {
+      if (config_.is_interrupted()) return interrupted();
       const auto line = shop->read_line(milliseconds(500));
       if (!line) continue;
       const auto second = nlohmann::json::parse(*line, nullptr, false);
@@ -136,6 +137,7 @@ class Demo {
     Counters begin, end;
     bool has_begun = false;
     while (!shop->is_ended()) {
+      if (config_.is_interrupted()) return interrupted();
       const auto line = shop->read_line(milliseconds(500));
       if (!line) continue;
       const auto second = nlohmann::json::parse(*line, nullptr, false);
@@ -204,6 +206,7 @@ class Demo {
     summary_.lost_examples = std::move(part.lost_examples);
     summary_.errors_in_window = std::move(part.errors_in_window);
     summary_.errors_outside_window = std::move(part.errors_outside_window);
+    summary_.errors_warmup = std::move(part.errors_warmup);
     summary_.errors_other_slots = part.errors_other_slots;
   }
 

@@ -21,6 +21,10 @@
 
 namespace tidemark::bench {
 
+inline std::unexpected<Error> interrupted() {
+  return fail(ErrorCode::kUnavailable, "interrupted; there is no verdict");
+}
+
 // Counters of all programs at one moment.
 struct Counters {
   std::map<std::string, MetricsText> nodes;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "base/clock.h"
@@ -26,6 +27,7 @@ struct DemoConfig {
   double writer_rate = 20;       // rows per second that psql changes
   uint32_t seasonal_count = 50;  // names that psql inserts and deletes
   bool keep = false;
+  std::function<bool()> is_interrupted = [] { return false; };  // Ctrl-C: end everything in order, give no verdict
   Plant plant = Plant::kNone;
   std::string outage;  // empty: the demo; else primary, replica, invalidator, node or all
   Duration outage_length = std::chrono::seconds(10);

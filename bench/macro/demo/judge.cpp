@@ -84,6 +84,7 @@ Status judge(Evidence evidence, DemoSummary& summary) {
   }
   summary.errors_in_window = faults.in_window();
   summary.errors_outside_window = faults.outside_window();
+  summary.errors_warmup = faults.warmup();
   summary.errors_other_slots = faults.other_slots();
   return {};
 }

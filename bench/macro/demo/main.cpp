@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "base/io/options.h"
 #include "bench/macro/demo/demo.h"
@@ -46,6 +47,14 @@ void declare(io::Options& options, DemoConfig& config, Texts& texts) {
   options.real("outage-seconds", texts.outage_seconds, "how long a part is stopped");
 }
 
+volatile std::sig_atomic_t interruptions = 0;
+
+// The first asks for an orderly end; the second ends at once, and `tools/demo stop` ends what was left.
+void on_interrupt(int signal) {
+  interruptions = interruptions + 1;
+  if (interruptions > 1) std::_Exit(128 + signal);
+}
+
 Result<int> run(const DemoConfig& config, bool is_stop) {
   if (is_stop) {
     if (auto status = stop_demo(config.directory); !status) return std::unexpected(status.error());
@@ -84,7 +93,10 @@ int main(int argc, char** argv) {
   config.bypass = from_seconds(texts.bypass);
   config.outage_length = from_seconds(texts.outage_seconds);
   config.plant = texts.plant == "stale" ? Plant::kStale : texts.plant == "lost" ? Plant::kLost : Plant::kNone;
+  config.is_interrupted = [] { return interruptions > 0; };
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
   const auto exit_code = run(config, verb == "stop");
   if (exit_code) return *exit_code;
   fmt::print(stderr, "tidemark-demo: {}\n", exit_code.error().to_string());

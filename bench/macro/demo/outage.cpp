@@ -35,7 +35,7 @@ class Outages {
       if (status && (config_.outage == "all" || config_.outage == part)) status = stop_part(part);
     }
     if (writer_) writer_->stop();
-    if (status) status = judge_all();
+    if (status) status = judge_all();  // an interrupted matrix is not judged
     cluster_.drop_commit_reader();
     if (cluster_.is_started()) {
       const Status stopped = cluster_.stop();
@@ -63,7 +63,7 @@ class Outages {
     std::optional<std::thread> script;
     Outage outage{.part = part};
     Status scripted;
-    while (!shop->is_ended()) {
+    while (!shop->is_ended() && !config_.is_interrupted()) {
       const auto line = shop->read_line(milliseconds(500));
       if (!line) continue;
       const auto second = nlohmann::json::parse(*line, nullptr, false);
@@ -74,6 +74,7 @@ class Outages {
       if (!script && second.value("phase", "") == "run") script.emplace([&] { scripted = play(outage); });
     }
     if (script) script->join();
+    if (config_.is_interrupted()) return interrupted();
     if (!scripted) return scripted;
     const auto exit_code = shop->wait(seconds(10));
     if (!exit_code || *exit_code != 0) {

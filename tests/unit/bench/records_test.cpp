@@ -80,6 +80,15 @@ TEST(FaultReport, ARequestUnderWayWhenTheWindowOpensBelongsToIt) {
   EXPECT_EQ(report.outside(), 0u);
 }
 
+TEST(FaultReport, CountsErrorsOfTheWarmupApart) {
+  FaultReport report = one_window();
+  AnswerRecord error = error_at(10, 11);
+  error.is_warmup = true;
+  report.add(error, {3});
+  EXPECT_EQ(report.outside(), 0u);
+  EXPECT_THAT(report.warmup(), ElementsAre(Pair("UNAVAILABLE", 1)));
+}
+
 TEST(FaultReport, NamesStatusCodesAsGrpcDoes) {
   EXPECT_EQ(grpc_status_name(4), "DEADLINE_EXCEEDED");
   EXPECT_EQ(grpc_status_name(8), "RESOURCE_EXHAUSTED");
