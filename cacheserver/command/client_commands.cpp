@@ -140,7 +140,12 @@ size_t kill_matching(CommandContext& context, const Filter& filter) {
 }
 
 bool read_kill_filter(CommandContext& context, std::string_view name, std::string_view value, Filter& filter) {
-  if (equals_ignore_case(name, "id")) return read_ids(context, {&value, 1}, filter);
+  if (equals_ignore_case(name, "id")) {
+    auto id = parse_u64(value);
+    if (!id || *id == 0) context.reply.error("ERR client-id should be greater than 0");
+    filter.ids.push_back(id.value_or(0));
+    return filter.ids.back() != 0;
+  }
   if (equals_ignore_case(name, "type")) return read_type(context, value, filter);
   if (equals_ignore_case(name, "addr")) {
     filter.address = value;

@@ -137,7 +137,7 @@ void command_info(CommandContext& context, Arguments arguments) {
   context.reply.array(arguments.size() - 2);
   for (std::string_view name : arguments.subspan(2)) {
     uint32_t row = table.find_row(name);
-    row == CommandTable::kNoRow ? context.reply.null_array() : reply_command_info(context.reply, table, row);
+    row == CommandTable::kNoRow ? context.reply.null() : reply_command_info(context.reply, table, row);
   }
 }
 

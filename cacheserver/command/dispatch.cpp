@@ -98,9 +98,10 @@ void reply_unknown(CommandContext& context, const CommandTable& table, CommandTa
     return context.reply.error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.",
                                            arguments[1].substr(0, kErrorArgumentsBytesMax), name));
   }
-  // A browser that was talked into sending us HTTP: nothing behind its first line may run.
+  // A browser that was talked into sending us HTTP: nothing behind its first line may run, and it hears nothing.
   if (equals_ignore_case(arguments[0], "post") || equals_ignore_case(arguments[0], "host:")) {
     context.session.is_closing = true;
+    return;
   }
   context.reply.error(unknown_command_error(arguments));
 }

@@ -15,7 +15,7 @@ class Dispatcher {
  public:
   explicit Dispatcher(const CommandTable& table) : table_(table) {}
 
-  // Writes exactly one reply. `found` is what table().find(arguments) said.
+  // Writes exactly one reply (none to HTTP, which only closes). `found` is what table().find(arguments) said.
   void execute(CommandContext& context, CommandTable::Found found, Arguments arguments) const;
   const CommandTable& table() const { return table_; }
 

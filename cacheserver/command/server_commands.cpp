@@ -120,7 +120,7 @@ void role(CommandContext& context, Arguments) {
 void slowlog_get(CommandContext& context, Arguments arguments) {
   int64_t wanted = 10;
   if (arguments.size() > 3) return context.reply.error("ERR wrong number of arguments for 'slowlog|get' command");
-  if (arguments.size() == 3 && !read_integer(context, arguments[2], wanted)) return;
+  if (arguments.size() == 3) wanted = parse_i64(arguments[2]).value_or(-2);
   if (wanted < -1) return context.reply.error("ERR count should be greater than or equal to -1");
   const auto& entries = context.worker.slow_log().entries();
   size_t count = wanted == -1 ? entries.size() : std::min(entries.size(), static_cast<size_t>(wanted));

@@ -37,7 +37,7 @@ TEST_F(DispatchTest, ChecksArity) {
 }
 
 TEST_F(DispatchTest, ClosesOnHttp) {
-  send("POST / HTTP/1.1\r\nHost: x\r\nset k v\r\n");
+  EXPECT_EQ(send("POST / HTTP/1.1\r\nHost: x\r\nset k v\r\n"), "");
   EXPECT_EQ(outcome_, SessionMachine::Outcome::kClosing);
   auto other = make_client();
   EXPECT_EQ(send(*other, "exists k\r\n"), ":0\r\n");
