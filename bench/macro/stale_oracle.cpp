@@ -9,6 +9,8 @@ namespace tidemark::bench {
 namespace {
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+constexpr int64_t kBeforeFirst = -1;  // positions in a row's history that are no commit of it
+constexpr int64_t kNowhere = -2;
 
 }  // namespace
 
@@ -78,16 +80,25 @@ int64_t StaleOracle::last_before(const Row& row, int64_t deadline_us, bool by_st
   return static_cast<int64_t>(begin) - 1;
 }
 
-// The newest commit that the answer can stand for: -1 before the first ("absent"), -2 if there is none.
+// The newest commit that the answer can stand for: its version with its columns, for a row that was deleted and
+// inserted again has every version more than once. Without such a commit one of the same version, whose columns will be
+// found wrong.
 int64_t StaleOracle::position_of(const Row& row, const AnswerRecord& answer) {
-  for (size_t at = static_cast<size_t>(last_before(row, answer.end_us + 1, true) + 1); at > 0; --at) {
-    const Commit& commit = row.commits[at - 1];
-    if (answer.kind == RecordKind::kAbsent ? commit.is_deleted
-                                           : !commit.is_deleted && commit.version == answer.version) {
-      return static_cast<int64_t>(at) - 1;
+  const int64_t newest = last_before(row, answer.end_us + 1, true);
+  if (answer.kind == RecordKind::kAbsent) {
+    for (int64_t at = newest; at >= 0; --at) {
+      if (row.commits[static_cast<size_t>(at)].is_deleted) return at;
     }
+    return kBeforeFirst;
   }
-  return answer.kind == RecordKind::kAbsent ? -1 : -2;
+  int64_t of_version = kNowhere;
+  for (int64_t at = newest; at >= 0; --at) {
+    const Commit& commit = row.commits[static_cast<size_t>(at)];
+    if (commit.is_deleted || commit.version != answer.version) continue;
+    if (commit.content == answer.content) return at;
+    if (of_version == kNowhere) of_version = at;
+  }
+  return of_version;
 }
 
 StaleOracle::Judgement StaleOracle::judge(std::string_view key, const AnswerRecord& answer) const {
@@ -96,7 +107,7 @@ StaleOracle::Judgement StaleOracle::judge(std::string_view key, const AnswerReco
   const Row& row = found == rows_.end() ? kNoRow : found->second;
 
   const int64_t position = position_of(row, answer);
-  if (position == -2) {
+  if (position == kNowhere) {
     const bool is_known = std::ranges::any_of(
         row.commits, [&](const Commit& commit) { return !commit.is_deleted && commit.version == answer.version; });
     return {.verdict = is_known ? Verdict::kFromTheFuture : Verdict::kPhantom};

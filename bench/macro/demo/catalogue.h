@@ -11,7 +11,6 @@
 
 namespace tidemark::bench {
 
-
 // From the file, or from `apt-cache dumpavail`. kFailedPrecondition with the remedy when apt has no index.
 Result<PackageIndex> read_package_index(const std::string& file);
 

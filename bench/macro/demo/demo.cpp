@@ -75,6 +75,7 @@ class Demo {
         faults = start_faults(std::move(*slots));
       }
     }
+    if (config_.is_interrupted()) return interrupted();  // the shop hears Ctrl-C too, and ends early
     const auto exit_code = shop->wait(seconds(10));
     if (faults != nullptr) faults_ = faults->finish();
     writer_->stop();
@@ -147,6 +148,7 @@ class Demo {
       has_begun = true;
       if (auto status = take_counters(begin); !status) return status;
     }
+    if (config_.is_interrupted()) return interrupted();
     if (const auto exit_code = shop->wait(seconds(10)); !exit_code || *exit_code != 0) {
       return fail(ErrorCode::kInternal,
                   fmt::format("tidemark-shop failed; see {}", (config_.directory / "shop-bypass.log").string()));

@@ -94,6 +94,9 @@ Status DemoCluster::clear_directory() {
 }
 
 Status DemoCluster::start() {
+  auto index = read_package_index(config_.packages);  // first: without it there is nothing to start for
+  if (!index) return std::unexpected(index.error());
+  index_ = std::move(*index);
   if (auto status = clear_directory(); !status) return status;
   if (auto status = write_families(); !status) return status;
   progress_.say("starting 1 shard (primary and replica, fsync on), 3 cache nodes, invalidator and catalog service");
@@ -111,12 +114,10 @@ Status DemoCluster::start() {
 }
 
 Status DemoCluster::fill() {
-  auto index = read_package_index(config_.packages);
-  if (!index) return std::unexpected(index.error());
-  const std::vector<Package>& packages = index->packages();
+  const std::vector<Package>& packages = index_.packages();
   progress_.say(fmt::format("the package index: {} packages in {} stanzas, {} duplicates, {} malformed{}",
-                            packages.size(), index->stanzas(), index->duplicates(), index->malformed(),
-                            list(index->malformed_examples())));
+                            packages.size(), index_.stanzas(), index_.duplicates(), index_.malformed(),
+                            list(index_.malformed_examples())));
   auto imported = import_packages(catalog_target(), packages, config_.seed, [&](uint64_t sent) {
     progress_.show(fmt::format("importing: {} of {} sent, {} committed", sent, packages.size(), commits_->commits()));
   });
@@ -128,10 +129,10 @@ Status DemoCluster::fill() {
   imported_count_ = names_.size();
   for (uint32_t i = 0; i < config_.seasonal_count; ++i) names_.push_back(fmt::format("tidemark-seasonal-{}", i));
   import_details_ = {{"packages", packages.size()},
-                     {"stanzas", index->stanzas()},
-                     {"duplicates", index->duplicates()},
-                     {"malformed", index->malformed()},
-                     {"malformed_examples", index->malformed_examples()},
+                     {"stanzas", index_.stanzas()},
+                     {"duplicates", index_.duplicates()},
+                     {"malformed", index_.malformed()},
+                     {"malformed_examples", index_.malformed_examples()},
                      {"stored", imported->stored},
                      {"rejected", imported->rejected},
                      {"rejections", imported->rejections},

@@ -76,6 +76,7 @@ class DemoCluster {
   ProgressLine& progress_;
   std::optional<localcluster::LocalCluster> cluster_;
   std::unique_ptr<CommitReader> commits_;
+  PackageIndex index_;
   std::vector<std::string> names_;
   size_t imported_count_ = 0;
   nlohmann::json import_details_ = nlohmann::json::object();

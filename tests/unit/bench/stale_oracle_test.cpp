@@ -148,6 +148,20 @@ TEST(StaleOracle, TellsARowInsertedAgainFromItsFormerLife) {
   EXPECT_EQ(verdict(oracle, absent(20'000, 0)), Verdict::kStale);
 }
 
+TEST(StaleOracle, KnowsTheFormerLifeOfARowByItsColumns) {
+  StaleOracle oracle;
+  RowCommit second_life = commit(1, 10'000);
+  second_life.content = 4;
+  oracle.add(commit(1, 0));
+  oracle.add(deletion(5'000));
+  oracle.add(second_life);
+  EXPECT_EQ(verdict(oracle, answer(1, 11'500, 7'000)), Verdict::kFresh) << "the bound reaches back into the first life";
+  EXPECT_EQ(verdict(oracle, answer(1, 11'500, 5'000)), Verdict::kStale);
+  AnswerRecord of_neither = answer(1, 11'500, 7'000);
+  of_neither.content = 5;
+  EXPECT_EQ(verdict(oracle, of_neither), Verdict::kWrongContent);
+}
+
 TEST(StaleOracle, CallsAnAcknowledgedWriteThatNeverCommittedLost) {
   StaleOracle oracle = three_versions();
   EXPECT_EQ(oracle.lost(), 0u);
