@@ -8,9 +8,9 @@
 
 #include "base/io/system_clock.h"
 #include "replication/io/journal_writer.h"
-#include "replication/io/metric_list.h"
 #include "replication/io/primary_sampler.h"
 #include "replication/io/shard_attach.h"
+#include "replication/io/shard_metrics.h"
 #include "replication/io/worker_set.h"
 #include "replication/wal/stream_intake.h"
 
@@ -81,7 +81,16 @@ class Invalidator final : public ShardInvalidator,
 
   State state() const override { return state_; }
   std::string why_not_streaming() const override { return last_error_; }
-  void append_metrics(std::vector<tidemark::io::MetricFamily>& out) const override;
+  void append_metrics(std::vector<tidemark::io::MetricFamily>& out) const override {
+    MetricList list(out);
+    ShardFigures figures = figures_;
+    figures.is_streaming = state_ == State::kStreaming;
+    figures.is_standby = state_ == State::kStandby;
+    figures.db_epoch = attachment_ ? attachment_->db_epoch : 0;
+    figures.ticks += sampler_ ? sampler_->ticks() : 0;
+    append_shard_metrics(list, shard_, figures, intake_, *journal_);
+    workers_.append_metrics(list);
+  }
 
   // ---------------------------------------------------------------------------------------- what workers ask of us
   std::optional<WorkerFeed::Shard> shard_for_feed() override {
@@ -96,7 +105,7 @@ class Invalidator final : public ShardInvalidator,
   }
 
   void read_journal(Lsn from, std::move_only_function<void(Result<JournalRecord>)> handler) override {
-    ++journal_reads_;
+    ++figures_.journal_reads;
     journal_->read_after(from, std::move(handler));
   }
 
@@ -184,7 +193,7 @@ class Invalidator final : public ShardInvalidator,
     intake_.begin_session(*session_keymap_);
     intake_.set_journaled(journal_->queued_tail());
     intake_.on_snapshot(attachment_->sample.snapshot);
-    last_insert_lsn_ = attachment_->sample.insert_lsn;
+    figures_.insert_lsn = attachment_->sample.insert_lsn;
     if (are_families_new_ || meta.families_fingerprint != session_keymap_->fingerprint()) {
       workers_.require_fenceall(FenceAllReason::kFamilies);
     }
@@ -192,7 +201,7 @@ class Invalidator final : public ShardInvalidator,
     state_ = State::kStreaming;
     last_error_.clear();
     attached_at_ = steady_now();
-    ++attaches_;
+    ++figures_.attaches;
     auto on_closed = [this, session = session_](Error error) {
       if (session == session_) detach(std::move(error));
     };
@@ -219,7 +228,7 @@ class Invalidator final : public ShardInvalidator,
 
   void restart_journal() {
     if (journal_->has_meta()) {
-      ++cuts_;
+      ++figures_.cuts;
       log_.warn("the stream does not follow the journal; it begins anew",
                 {{"shard", shard_},
                  {"confirmed", attachment_->confirmed.to_string()},
@@ -257,12 +266,12 @@ class Invalidator final : public ShardInvalidator,
     attachment_.reset();
     intake_.end_session();
     sampler_->close();
-    ticks_ += sampler_->ticks();
+    figures_.ticks += sampler_->ticks();
     next_sample_ = sampler_->next_sample();
     sampler_.reset();
     state_ = State::kDown;
     last_error_ = error.to_string();
-    ++detaches_;
+    ++figures_.detaches;
     log_.warn("detached from the shard", {{"shard", shard_}, {"error", last_error_}});
     if (steady_now() - attached_at_ > kReattachDelayMax) delay_ = {};
     schedule_attach(next_delay());
@@ -319,7 +328,7 @@ class Invalidator final : public ShardInvalidator,
   }
 
   void on_journal_failure(const Error& error) {
-    ++journal_failures_;
+    ++figures_.journal_failures;
     log_.error("journal cannot be written; the slot is not confirmed",
                {{"shard", shard_}, {"error", error.to_string()}});
   }
@@ -331,7 +340,7 @@ class Invalidator final : public ShardInvalidator,
     events.on_started = [this](uint64_t sample) { workers_.on_sample_started(sample); };
     events.on_sample = [this](uint64_t id, const Sample& sample) {
       intake_.on_snapshot(sample.snapshot);
-      last_insert_lsn_ = sample.insert_lsn;
+      figures_.insert_lsn = sample.insert_lsn;
       workers_.on_sample(id, sample.insert_lsn);
     };
     events.on_lost = [this](uint64_t sample) { workers_.on_sample_lost(sample); };
@@ -424,9 +433,8 @@ class Invalidator final : public ShardInvalidator,
   std::unique_ptr<asio::steady_timer> drain_timer_;
   std::shared_ptr<PrimarySampler> sampler_;  // while attached
   uint64_t next_sample_ = 1;
-  Lsn last_insert_lsn_;
 
-  uint64_t attaches_ = 0, detaches_ = 0, cuts_ = 0, ticks_ = 0, journal_reads_ = 0, journal_failures_ = 0;
+  ShardFigures figures_;  // what is counted here
 };
 
 void Invalidator::maintain() {
@@ -441,40 +449,6 @@ void Invalidator::maintain() {
   journal_->trim(intake_.tracker().first_unsettled());
   journal_->flush();
   if (workers_.has_newer_epoch()) detach({ErrorCode::kUnavailable, "a worker knows a newer db_epoch"});
-}
-
-void Invalidator::append_metrics(std::vector<tidemark::io::MetricFamily>& out) const {
-  MetricList list(out);
-  MetricList::Labels shard{{"shard", std::to_string(shard_)}};
-  auto gauge = [&](const char* name, const char* help, double value) {
-    list.gauge(std::string("tidemark_invalidator_") + name, help, shard, value);
-  };
-  auto counter = [&](const char* name, const char* help, uint64_t value) {
-    list.counter(std::string("tidemark_invalidator_") + name + "_total", help, shard, static_cast<double>(value));
-  };
-  double lag = last_insert_lsn_ > intake_.position() ? double(last_insert_lsn_.value - intake_.position().value) : 0;
-  gauge("active", "1 while this process streams the shard", state_ == State::kStreaming);
-  gauge("standby", "1 while another invalidator is active", state_ == State::kStandby);
-  gauge("db_epoch", "incarnation of the shard's database", attachment_ ? attachment_->db_epoch : 0);
-  gauge("stream_position", "LSN up to which the stream is decoded", double(intake_.position().value));
-  gauge("confirmed_position", "LSN that is durable in the journal", double(journal_->durable().value));
-  gauge("insert_position", "newest sampled insert LSN of the primary", double(last_insert_lsn_.value));
-  gauge("stream_lag_bytes", "insert LSN minus stream position", lag);
-  gauge("settled_position", "LSN up to which commits are visible", double(intake_.tracker().settled().value));
-  gauge("unsettled_commits", "commits not yet visible on the primary", double(intake_.tracker().unsettled_count()));
-  gauge("journal_bytes", "bytes of the journal", double(journal_->journal_bytes()));
-  gauge("journal_pending_bytes", "bytes that wait for an fsync", double(journal_->pending_bytes()));
-  gauge("window_bytes", "recent commits in memory", double(intake_.window().bytes()));
-  counter("commits", "commits decoded", intake_.counters().commits);
-  counter("keys", "keys invalidated", intake_.counters().keys);
-  counter("unknown_keys", "commits that invalidated the whole shard", intake_.counters().unknown_keys);
-  counter("attaches", "connections to the slot", attaches_);
-  counter("detaches", "connections lost or given up", detaches_);
-  counter("journal_cuts", "times the stream did not follow the journal", cuts_);
-  counter("journal_failures", "failed writes of the journal", journal_failures_);
-  counter("journal_reads", "replays read from the journal", journal_reads_);
-  counter("ticks", "transactions made to move the stream", ticks_ + (sampler_ ? sampler_->ticks() : 0));
-  workers_.append_metrics(list);
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ class PartBuilder {
     append_address(writer, options_.address);
     writer.bulk(options_.prev_lsn.to_string());
     writer.bulk(options_.last_lsn.to_string());
-    writer.bulk_integer(more ? 1 : 0);
+    writer.bulk_integer(static_cast<int64_t>(2 * parts_.size() + (more ? 1 : 0)));
     writer.bulk_integer(options_.is_replay ? 1 : 0);
     writer.bulk_integer(static_cast<int64_t>(transactions_));
     part += body_;
@@ -163,7 +163,9 @@ Result<InvalidationBatch> decode_invalb(std::span<const std::string_view> argume
   batch.address.slots_version = static_cast<uint32_t>(in.number("sv", UINT32_MAX));
   batch.prev_lsn = in.lsn("prev_lsn");
   batch.last_lsn = in.lsn("last_lsn");
-  batch.more = in.number("more", 1) == 1;
+  uint64_t more = in.number("more", UINT32_MAX);
+  batch.part = static_cast<uint32_t>(more / 2);
+  batch.has_more = more % 2 == 1;
   batch.is_replay = in.number("replay", 1) == 1;
   read_transactions(in, in.number("ntx", kBatchTransactionsMax), batch);
   if (in.wrong().empty() && in.remaining() > 0) in.refuse("end");

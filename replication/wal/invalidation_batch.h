@@ -1,8 +1,9 @@
 // The invalidator's commands on the wire (PROTOCOL.md) and the records of its journal, encoded and decoded.
 //
-// Commits of a batch are split over several INVALB when a limit is reached; all but the last carry more = 1, so the
-// position moves once, with everything applied. A transaction of many keys is split too: its parts repeat its header.
-// An encoder never makes what the decoder would refuse. Threads: pure functions. I/O: none.
+// Commits of a batch are split over several INVALB when a limit is reached; they are numbered (more = 2·part, plus
+// 1 if parts follow), so that a receiver notices a lost part, and the position moves once, with the last. A transaction
+// of many keys is split too: its parts repeat its header. An encoder never makes what the decoder would refuse.
+// Threads: pure functions. I/O: none.
 #pragma once
 
 #include <bitset>
@@ -43,7 +44,8 @@ struct InvalidationBatch {
   FeedAddress address;
   Lsn prev_lsn;
   Lsn last_lsn;
-  bool more = false;
+  uint32_t part = 0;
+  bool has_more = false;
   bool is_replay = false;
   std::vector<Transaction> transactions;
 };

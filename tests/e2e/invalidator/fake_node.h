@@ -142,7 +142,9 @@ class FakeNode {
         violations.push_back(batch.error().message);
         return writer.error("ERR " + batch.error().message);
       }
-      more = batch->more;
+      more = batch->has_more;
+      if (batch->part > 0 && batch->part != next_part_) return writer.error("GAP " + complete_through.to_string());
+      next_part_ = more ? batch->part + 1 : 0;
       for (auto& t : batch->transactions) {
         applied.push_back({t.xid, t.end_lsn, {t.keys.begin(), t.keys.end()}, batch->is_replay});
         if (t.end_lsn > last) violations.push_back("a transaction beyond its batch");
@@ -163,6 +165,7 @@ class FakeNode {
     writer.bulk_integer(static_cast<int64_t>(++stamp));
   }
 
+  uint32_t next_part_ = 0;  // of a batch under way
   boost::asio::ip::tcp::acceptor acceptor_;
   std::vector<std::weak_ptr<Connection>> connections_;
 };

@@ -192,6 +192,18 @@ TEST_F(InvalidatorTest, ABatchLostWithItsConnectionIsSentAgain) {
   EXPECT_EQ(node_->joined_at.size(), 1u) << "no need to revalidate";
 }
 
+TEST_F(InvalidatorTest, ATransactionOfManyRowsArrivesWholeInParts) {
+  start();
+  ASSERT_TRUE(run_until_joined());
+  psql("INSERT INTO item SELECT 1, 'many' || g, 1 FROM generate_series(1, 10000) g");
+  Lsn after = write("after-many");
+  ASSERT_TRUE(run_until([&] { return node_->complete_through >= after; }));
+  std::set<std::string> keys;
+  for (auto& applied : node_->applied) keys.insert(applied.keys.begin(), applied.keys.end());
+  EXPECT_EQ(keys.size(), 10'001u);
+  EXPECT_GE(node_->applied.size(), 4u) << "one transaction, three parts";
+}
+
 TEST_F(InvalidatorTest, ANodeThatForgotEverythingJoinsAgain) {
   start();
   ASSERT_TRUE(run_until_joined());

@@ -63,7 +63,8 @@ void expect_whole(const std::vector<std::string>& parts, size_t keys_expected) {
     auto request = parse(parts[i]);
     auto batch = decode_invalb(request.arguments);
     ASSERT_TRUE(batch.has_value()) << batch.error().to_string();
-    EXPECT_EQ(batch->more, i + 1 < parts.size());
+    EXPECT_EQ(batch->part, i);
+    EXPECT_EQ(batch->has_more, i + 1 < parts.size());
     for (const auto& transaction : batch->transactions) keys += transaction.keys.size();
   }
   EXPECT_EQ(keys, keys_expected);

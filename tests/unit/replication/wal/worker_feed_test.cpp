@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <random>
+#include <set>
 
 #include "base/parse.h"
 
@@ -25,7 +26,9 @@ struct ModelNode {
   DbEpoch epoch = 0;
   uint64_t complete_through = 0;
   uint64_t stamp = 1000;
+  uint32_t parts_open = 0;                 // the next part of a batch under way
   std::vector<uint64_t> applied{};         // end_lsn of every transaction received
+  std::set<std::string> keys{};            // every key received
   std::vector<uint64_t> revalidated_at{};  // FENCEALL positions
 
   static std::vector<std::string> words_of(const std::string& request) {
@@ -59,8 +62,14 @@ struct ModelNode {
       std::vector<std::string_view> arguments(words.begin() + 1, words.end());
       auto batch = decode_invalb(arguments);
       EXPECT_TRUE(batch.has_value());
-      for (auto& transaction : batch->transactions) applied.push_back(transaction.end_lsn.value);
-      advances = !batch->more;
+      if (batch->part == 0) parts_open = 0;  // a new batch ends an open one
+      if (batch->part != parts_open) return parts_open = 0, FeedGap{{complete_through}};
+      parts_open = batch->has_more ? batch->part + 1 : 0;
+      for (auto& transaction : batch->transactions) {
+        applied.push_back(transaction.end_lsn.value);
+        keys.insert(transaction.keys.begin(), transaction.keys.end());
+      }
+      advances = !batch->has_more;
     }
     if (advances) complete_through = std::max(complete_through, last);
     return ok();
@@ -264,6 +273,34 @@ TEST(WorkerFeed, ARepeatedOrForeignAnswerChangesNothing) {
   EXPECT_EQ(world.feed.chain_lsn(), Lsn{20});
 }
 
+TEST(WorkerFeed, NoPositionPassesAPartThatWasRefused) {
+  for (size_t refused = 0; refused < 6; ++refused) {
+    World world;
+    world.add(10);
+    world.settle();
+    Commit big{.xid = 20, .end_lsn = {20}, .keys = {}};
+    for (int i = 0; i < 10'000; ++i) {
+      std::string key = "big" + std::to_string(i);
+      big.keys.push_back({key, slot_of_key(key)});
+    }
+    world.window.push(big);
+    world.journal.push_back(big);
+    world.shard.position = {20};
+    for (size_t sent = 0; sent <= refused;) {
+      auto action = world.act();
+      auto* step = std::get_if<WorkerFeed::Step>(&action);
+      if (step == nullptr) break;
+      for (size_t i = 0; i < step->requests.size(); ++i, ++sent) {
+        bool is_refused = sent == refused;
+        world.reply(*step, i, is_refused ? FeedReply(FeedFailure{"OOM"}) : world.node.handle(step->requests[i]));
+      }
+    }
+    world.settle();
+    EXPECT_EQ(world.node.complete_through, 20u);
+    EXPECT_EQ(world.node.keys.size(), 10'000u) << "request " << refused << " was refused";
+  }
+}
+
 // All fates of the first steps: each request is delivered or not, each answer arrives or is lost, the node restarts in
 // between or not, answers come in either order. Whatever happened, nothing may be missing at the end.
 TEST(WorkerFeed, LosesNothingInAnyOrderOfLossRestartAndReply) {
@@ -318,10 +355,10 @@ TEST(WorkerFeed, LosesNothingUnderRandomFailures) {
         world.feed.on_journal(read->id, world.read_journal(read->from), at(world.now_ms));
       }
       if (auto* step = std::get_if<WorkerFeed::Step>(&action)) {
-        uint32_t delivered = random() % 4 == 0 ? random() % (step->requests.size() + 1) : step->requests.size();
         bool answers = random() % 5 != 0;
         for (size_t i = 0; i < step->requests.size(); ++i) {
-          FeedReply answer = i < delivered ? world.node.handle(step->requests[i]) : FeedReply(FeedFailure{"lost"});
+          bool is_lost = random() % 8 == 0;  // also an earlier one alone: refused, or sent over another connection
+          FeedReply answer = is_lost ? FeedReply(FeedFailure{"lost"}) : world.node.handle(step->requests[i]);
           world.reply(*step, i, answers ? answer : FeedReply(FeedFailure{"no answer"}));
         }
       }
