@@ -17,7 +17,7 @@ target_link_libraries(tidemark_options INTERFACE Threads::Threads)
 
 if(TIDEMARK_SANITIZE STREQUAL "address,undefined")
   # The costly half of UBSan (null, alignment, vptr, …) triples compile time and is left out on purpose.
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+  add_compile_options(-fsanitize=address,undefined $<$<CXX_COMPILER_ID:Clang>:-fsanitize=fuzzer-no-link> -fno-sanitize-recover=all -fno-omit-frame-pointer
     -fno-sanitize=null,alignment,vptr,object-size,return,nonnull-attribute,returns-nonnull-attribute)
   add_link_options(-fsanitize=address,undefined)
 elseif(TIDEMARK_SANITIZE STREQUAL "thread")

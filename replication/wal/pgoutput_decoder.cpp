@@ -7,8 +7,9 @@
 namespace tidemark::replication {
 namespace {
 
+// Modulo 2^64: a time that no Postgres ever sent still decodes to something.
 int64_t unix_us(uint64_t postgres_us) {
-  return static_cast<int64_t>(postgres_us) + kPostgresEpochUs;
+  return static_cast<int64_t>(postgres_us + static_cast<uint64_t>(kPostgresEpochUs));
 }
 
 // A tuple whose column kinds are all known, or false.
