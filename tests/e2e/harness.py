@@ -98,7 +98,7 @@ class Cluster:
         return done.stdout
 
     def state(self):
-        return {p["name"]: p for p in json.loads(self.run("status", "--format", "json"))["processes"]}
+        return {p["name"]: p for p in json.loads(self.run("status", "--format", "json"))}
 
     def psql(self, name, sql):
         return self.run("psql", name, sql).strip()

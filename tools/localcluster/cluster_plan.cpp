@@ -148,7 +148,7 @@ class Planner {
     Member& node = add(name, Kind::kNode);
     node.ports = std::move(*ports);
     node.metrics_port = metrics->front();
-    node.argv = common(node, "tidemark-cache");
+    node.argv = common(node, options_.node_program);
     append(node, {"--node", name, "--port", std::to_string(node.ports.front()), "--threads",
                   std::to_string(options_.threads), "--memory", options_.memory, "--invalidator-password-file",
                   text_of(state_.directory / "secrets/node-invalidator")});

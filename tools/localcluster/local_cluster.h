@@ -52,6 +52,7 @@ struct Options {
   std::vector<std::filesystem::path> schema_files;  // the application's own tables, for `tidemark-shards init --schema`
   std::vector<std::string> tables;                  // "catalog.product": protected, published
   std::filesystem::path families_file;              // `tidemarkctl families apply`'s file; written into the topology
+  std::string node_program = "tidemark-cache";      // tests put a node without the proof rule in its place
   std::vector<std::string> node_arguments;  // appended to the command line of every node (…invalidator, …catalog)
   std::vector<std::string> invalidator_arguments;
   std::vector<std::string> catalog_arguments;

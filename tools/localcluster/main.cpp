@@ -70,6 +70,7 @@ void declare_up(io::Options& verb, UpArguments& up) {
   verb.text("families", up.families_file, "file of key families");
   verb.flag("no-invalidator", up.no_invalidator, "leave the invalidator out");
   verb.flag("catalog", up.options.with_catalog, "start the catalog service");
+  verb.text("node-program", up.options.node_program, "the nodes' program, beside this one");
 }
 
 int run_up(UpArguments& up, const std::string& directory) {
@@ -101,6 +102,8 @@ const std::vector<Verb>& process_verbs() {
       {"start", "start it again, and wait until it is ready",
        [](LocalCluster& c, const std::string& name) { return c.start(name); }},
       {"restart", "terminate and start", [](LocalCluster& c, const std::string& name) { return c.restart(name); }},
+      {"shut-down", "Postgres: orderly shutdown",
+       [](LocalCluster& c, const std::string& name) { return c.pg_stop(name, StopMode::kFast); }},
       {"crash", "Postgres: immediate shutdown",
        [](LocalCluster& c, const std::string& name) { return c.pg_stop(name, StopMode::kImmediate); }},
       {"pause-replay", "replica: stop replaying",

@@ -29,7 +29,7 @@ class Lab:
         (files / "lab.sql").write_text(SCHEMA)
         (files / "families.json").write_text(FAMILIES)
         self.cluster = Cluster(binaries, "--nodes", nodes, "--shards", 1, "--replicas", replicas, "--schema", files / "lab.sql",
-                               "--table", "lab.item", "--table", "lab.part", "--families", files / "families.json", *options)
+                               "--tables", "lab.item", "lab.part", "--families", files / "families.json", *options)
         self.node = self.cluster.node("n1")
         self.primary = self.cluster.session("s0-primary")
         eventually("the node has joined shard 0", lambda: 0 in self.node.tide())
@@ -102,5 +102,5 @@ class Lab:
 
 def lab_for(args, **options):
     """The lab of a test; with --expect-stale its node is the test-only build without the proof rule."""
-    extra = ["--node-binary", str(args.bin / "tidemark-cache-noproof")] if args.expect_stale else []
+    extra = ["--node-program", "tidemark-cache-noproof"] if args.expect_stale else []
     return Lab(args.bin, *extra, **options)

@@ -38,7 +38,7 @@ for i in range(200):
     lab.put("filler", i)
 lab.wait_replayed(in_b)
 position = lab.primary.one("SELECT pg_current_wal_flush_lsn()::text")
-lab.cluster.run("pg-stop", "s0-primary", "immediate")
+lab.cluster.run("crash", "s0-primary")
 ahead = lsn(in_b.one("SELECT pg_last_wal_replay_lsn()::text"))
 check(ahead >= lsn(position), "standby b holds the last commits of the dead primary")
 lab.promote(a)
