@@ -2,7 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include "cacheserver/freshness/freshness_state.h"
-#include "cacheserver/keyspace/entry.h"
+#include "cacheserver/entry/entry.h"
 
 namespace {
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/parse.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 #include "cacheserver/command/command.h"
 #include "cacheserver/command/help.h"
 #include "cacheserver/keyspace/keyspace.h"

@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 #include "base/parse.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 #include "cacheserver/freshness/freshness_state.h"
 #include "cacheserver/worker/worker_view.h"
 

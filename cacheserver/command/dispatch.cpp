@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/parse.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 #include "cacheserver/keyspace/keyspace.h"
 #include "cacheserver/session/session.h"
 #include "cacheserver/worker/worker_view.h"

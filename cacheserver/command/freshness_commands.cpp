@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "base/parse.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 #include "cacheserver/command/command.h"
 #include "cacheserver/command/freshness_arguments.h"
 #include "cacheserver/command/invalidation_commands.h"

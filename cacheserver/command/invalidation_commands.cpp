@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/hash.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 #include "cacheserver/command/freshness_arguments.h"
 #include "cacheserver/keyspace/keyspace.h"
 #include "cacheserver/worker/worker_view.h"

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <deque>
 
-#include "cacheserver/keyspace/entry.h"
+#include "cacheserver/entry/entry.h"
 
 namespace tidemark::cacheserver {
 

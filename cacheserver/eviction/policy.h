@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "cacheserver/keyspace/entry.h"
+#include "cacheserver/entry/entry.h"
 
 namespace tidemark::cacheserver {
 

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "cacheserver/keyspace/entry.h"
+#include "cacheserver/entry/entry.h"
 
 namespace tidemark::cacheserver {
 

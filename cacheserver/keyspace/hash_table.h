@@ -25,8 +25,8 @@
 #include <vector>
 
 #include "base/hash.h"
-#include "base/topology/slot.h"
-#include "cacheserver/keyspace/entry.h"
+#include "base/slot.h"
+#include "cacheserver/entry/entry.h"
 
 namespace tidemark::cacheserver {
 

@@ -26,9 +26,9 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 #include "cacheserver/eviction/policy.h"
-#include "cacheserver/keyspace/entry.h"
+#include "cacheserver/entry/entry.h"
 #include "cacheserver/keyspace/hash_table.h"
 #include "cacheserver/keyspace/memory_budget.h"
 

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/topology/slot.h"
+#include "base/slot.h"
 
 namespace tidemark::cacheserver {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/proof/lsn.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 
 namespace tidemark::replication {
 

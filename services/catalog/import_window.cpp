@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "base/topology/slot.h"
+#include "base/slot.h"
 #include "services/catalog/validation.h"
 
 namespace tidemark::catalog {

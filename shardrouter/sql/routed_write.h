@@ -14,7 +14,7 @@
 
 #include "base/proof/lsn.h"
 #include "base/result.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 #include "shardrouter/sql/statement.h"
 
 namespace tidemark::shardrouter {

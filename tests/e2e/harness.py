@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,7 @@ class Cluster:
         self.dir.chmod(0o755)
         self.connections = []
         atexit.register(self.close)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a test that is timed out still ends its processes
         self.run("up", *options)
 
     def close(self):

@@ -27,7 +27,7 @@
 #include <vector>
 
 #include "cacheserver/freshness/freshness_state.h"
-#include "cacheserver/keyspace/entry.h"
+#include "cacheserver/entry/entry.h"
 
 namespace tidemark::interleave {
 

@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "base/topology/slot.h"
+#include "base/slot.h"
 
 namespace tidemark::catalog {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/hash.h"
-#include "base/topology/slot.h"
+#include "base/slot.h"
 #include "cacheserver/command/command.h"
 #include "cacheserver/freshness/freshness_state.h"
 #include "cacheserver/keyspace/keyspace.h"

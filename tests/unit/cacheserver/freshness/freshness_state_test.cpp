@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "cacheserver/keyspace/entry.h"
+#include "cacheserver/entry/entry.h"
 
 namespace tidemark::cacheserver {
 namespace {

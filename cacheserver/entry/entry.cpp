@@ -1,4 +1,4 @@
-#include "cacheserver/keyspace/entry.h"
+#include "cacheserver/entry/entry.h"
 
 #include <malloc.h>
 

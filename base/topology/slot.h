@@ -1,4 +1,0 @@
-// Moved to base/slot.h.
-#pragma once
-
-#include "base/slot.h"
