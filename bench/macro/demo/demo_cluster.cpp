@@ -228,7 +228,7 @@ std::unique_ptr<RowWriter> DemoCluster::start_row_writer() {
                            .log = config_.directory / "psql.log",
                            .names = &names_,
                            .seasonal_count = config_.seasonal_count,
-                           .rate = config_.writer_rate,
+                           .rate = config_.writer_rate * (config_.plant == Plant::kLost ? 5 : 1),  // more to lose
                            .seed = config_.seed + 1,
                            .shop_seed = config_.seed});
 }

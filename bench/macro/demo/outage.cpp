@@ -56,9 +56,9 @@ class Outages {
   Status stop_part(const std::string& part) {
     progress_.say(fmt::format("outage of the {}: {} s under load", part, config_.outage_length / seconds(1)));
     const Duration length = kBefore + config_.outage_length + kAfter;
-    auto shop = cluster_.start_shop(
-        {"--warmup", "5", "--seconds", fmt::format("{}", length / seconds(1)), "--seed", std::to_string(config_.seed)},
-        "outage-" + part);
+    auto shop = cluster_.start_shop({"--warmup", "5", "--seconds", fmt::format("{}", length / seconds(1)), "--seed",
+                                     std::to_string(config_.seed + outages_.size())},
+                                    "outage-" + part);
     if (!shop) return std::unexpected(shop.error());
     std::optional<std::thread> script;
     Outage outage{.part = part};
