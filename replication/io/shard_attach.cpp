@@ -129,7 +129,7 @@ class Attaching : public std::enable_shared_from_this<Attaching> {
   asio::awaitable<Status> prepare_slot() {
     auto slot = co_await ask_slot();
     if (!slot) co_return std::unexpected(slot.error());
-    bool is_lost = *slot && (*slot)->wal_status == "lost";
+    bool is_lost = *slot && ((*slot)->wal_status == "lost" || options_.is_slot_unusable);
     if (*slot && !is_lost) {
       if ((*slot)->plugin == "pgoutput" && (*slot)->is_of_this_database) co_return Status{};
       co_return fail(
@@ -194,6 +194,8 @@ class Attaching : public std::enable_shared_from_this<Attaching> {
 };
 
 }  // namespace
+
+bool says_that_wal_is_gone(const Error& error) { return error.message.find("58P01") != std::string::npos; }
 
 void attach(asio::io_context& context, AttachOptions options, const Keymap& keymap, StreamEvents events,
             AttachHandler handler) {

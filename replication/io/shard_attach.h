@@ -26,6 +26,7 @@ struct AttachOptions {
   std::string passfile;
   std::string slot;
   std::string publication;
+  bool is_slot_unusable = false;  // its WAL is gone though its status does not say so: drop it and make a new one
 };
 
 struct Attachment {
@@ -38,6 +39,10 @@ struct Attachment {
   Xid own_xid = 0;
   Sample sample;
 };
+
+// Did Postgres say that WAL which the slot needs has been removed (58P01)? pg_replication_slots may not know it yet:
+// after pg_resetwal, or when files were deleted by hand.
+bool says_that_wal_is_gone(const Error& error);
 
 using AttachHandler = std::move_only_function<void(Result<Attachment>)>;
 

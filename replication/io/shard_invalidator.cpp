@@ -136,7 +136,8 @@ class Invalidator final : public ShardInvalidator,
                           .user = options_.user,
                           .passfile = options_.passfile,
                           .slot = options_.slot,
-                          .publication = options_.publication};
+                          .publication = options_.publication,
+                          .is_slot_unusable = is_slot_unusable_};
     // The keymap of this attach stays alive with it, whatever the topology does meanwhile.
     session_keymap_ = std::make_shared<Keymap>(*keymap_);
     replication::io::attach(context_, std::move(options), *session_keymap_, std::move(events),
@@ -158,6 +159,7 @@ class Invalidator final : public ShardInvalidator,
   }
 
   void on_attach_failed(const Error& error) {
+    is_slot_unusable_ = is_slot_unusable_ || says_that_wal_is_gone(error);
     State state = error.code == ErrorCode::kAborted ? State::kStandby : State::kDown;
     std::string text = error.to_string();
     if (text != last_error_ || state != state_) {
@@ -179,6 +181,7 @@ class Invalidator final : public ShardInvalidator,
 
   void adopt(Attachment attachment) {
     attachment_ = std::move(attachment);
+    if (attachment_->is_slot_new) is_slot_unusable_ = false;
     bool is_continuous = continues_journal(*attachment_);
     if (!is_continuous)
       restart_journal();
@@ -258,6 +261,7 @@ class Invalidator final : public ShardInvalidator,
   }
 
   void detach(Error error) {
+    is_slot_unusable_ = is_slot_unusable_ || says_that_wal_is_gone(error);
     ++session_;
     if (!attachment_) return;
     flush_to_journal();
@@ -421,6 +425,7 @@ class Invalidator final : public ShardInvalidator,
   bool is_attaching_ = false;
   bool is_restored_ = false;
   bool is_journal_unreadable_ = false;
+  bool is_slot_unusable_ = false;  // the WAL it needs is gone: it is dropped at the next attach
   bool are_families_new_ = false;
   bool is_intake_paused_ = false;
   bool is_stopping_ = false;

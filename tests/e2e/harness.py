@@ -86,6 +86,8 @@ class Cluster:
                 connection.close()
             except psycopg2.Error:
                 pass
+        if keep := os.environ.get("TIDEMARK_E2E_LOGS"):  # a folder to look at the logs in afterwards
+            shutil.copytree(self.dir / "logs", keep, dirs_exist_ok=True)
         if self.dir.exists():
             subprocess.run([self.bin / "tidemark-localcluster", "down", "--dir", self.dir], check=False, stdout=subprocess.DEVNULL)
             shutil.rmtree(self.dir, ignore_errors=True)
