@@ -21,7 +21,8 @@ Instant whole_millis(Instant at) {
 }
 
 bool is_served(CommandContext& context, const Entry& entry) {
-  if (!entry.has_claims()) return true;
+  // Nothing vouches for a value that was set before its key belonged to a family of the database.
+  if (!entry.has_claims()) return context.worker.database_family_of_key(entry.key()) == nullptr;
   const EntryClaims claims = entry.claims();
   auto owner = context.worker.database_of_slot(slot_of_key(entry.key()));
   if (!owner || !context.freshness.is_valid(claims, *owner)) {

@@ -177,6 +177,8 @@ void fence(CommandContext& context, Arguments arguments) {
     message.echo = context.freshness.instant_of_stamp(echo, context.now);
     if (!message.echo) ++context.freshness.counters().foreign_echoes;
   }
+  // A sender with a newer slot table may leave out keys that are still served here: no bound from it.
+  if (slots_version > context.worker.slots_version()) message.echo.reset();
   TideAdmission admission = context.freshness.fence(shard, message, context.now);
   if (is_applied(context, shard, message.db_epoch, admission)) reply_position(context, shard);
 }

@@ -39,6 +39,19 @@ Result<Topology> register_node(const tidemark::io::TopologyStoreFile& store, con
   return store.update([&](Topology& topology) -> Status {
     auto at = std::ranges::find_if(topology.nodes, [&](const Node& n) { return n.id == registration.node_id; });
     if (at == topology.nodes.end()) return std::unexpected(unknown_node(registration.node_id));
+    if (at->worker_ports != registration.worker_ports) {
+      // An invalidator that knows the old ports would move this node's tide marks by another worker's slots: it is
+      // refused (STALEMAP) until it has reloaded.
+      ++topology.slots_version;
+      // Whoever was registered at these ports is not there any more.
+      for (Node& other : topology.nodes) {
+        if (other.id == at->id || other.host != at->host) continue;
+        bool is_taken = std::ranges::any_of(other.worker_ports, [&](uint16_t port) {
+          return std::ranges::find(registration.worker_ports, port) != registration.worker_ports.end();
+        });
+        if (is_taken) other.worker_ports.clear();
+      }
+    }
     at->worker_ports = registration.worker_ports;
     at->workers = static_cast<uint32_t>(registration.worker_ports.size());
     at->metrics_port = registration.metrics_port;

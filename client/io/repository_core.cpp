@@ -230,7 +230,21 @@ void RepositoryImpl::leave_batch(const FlightPtr& flight) {
   if (batch != nullptr && --batch->waiting == 0) load_batch(std::exchange(batch->to_load, {}));
 }
 
+// A lease that nothing will be filled with would keep the key BUSY for others until it ends by itself. There is no
+// command to give one back and none is needed: a fill whose proof cannot hold (db_epoch 0 is never used) ends it.
+void RepositoryImpl::give_back_lease(const FlightPtr& flight) {
+  if (!flight->lease || !cache_) return;
+  Fill nothing;
+  nothing.key = flight->item().key;
+  nothing.lease = flight->lease->lease;
+  nothing.is_absent = true;
+  metrics().count("leases", "given_back");
+  cache_->execute(flight->item().key, make_setv(nothing), options_.fill_timeout, false, [](Result<RespValue>) {});
+  flight->lease.reset();
+}
+
 void RepositoryImpl::settle(const FlightPtr& flight, Result<Found> found) {
+  if (!found) give_back_lease(flight);
   leave_batch(flight);
   if (flight->id == 0) return deliver(flight->leader, found);
   for (const OperationPtr& operation : flights_.finish(flight->id)) deliver(operation, found);

@@ -101,6 +101,7 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   void on_busy(const FlightPtr& flight, const GetlBusy& busy);
   void on_hit(const FlightPtr& flight, Instant sent, std::optional<std::string> value, int64_t bound_ms);
   void leave_batch(const FlightPtr& flight);
+  void give_back_lease(const FlightPtr& flight);
   void settle(const FlightPtr& flight, Result<Found> found);
   void deliver(const OperationPtr& operation, const Result<Found>& found);
   void answer(const OperationPtr& operation, Result<RawAnswer> raw);

@@ -166,6 +166,10 @@ void RepositoryImpl::on_loaded(const LoadPtr& load, ShardPool::Target target, Re
   const bool was_replica = target == ShardPool::Target::kReplica;
   auto rows =
       results ? read_load(std::move(*results)) : Result<ProvenRows>(std::unexpected(std::move(results.error())));
+  // Promoted since it was chosen: its snapshots prove nothing under the db_epoch of the old primary.
+  if (rows && was_replica && rows->kind == Proof::Kind::kSnapshot) {
+    rows = fail(ErrorCode::kUnavailable, "the replica was promoted");
+  }
   if (!rows && was_replica && steady_now() < earliest_deadline(*load)) {
     metrics().count("replica_refused", rows.error().code == ErrorCode::kFailedPrecondition ? "none" : "error");
     return run_on_primary(load);

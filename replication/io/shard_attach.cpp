@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "base/parse.h"
 #include "replication/io/pg_await.h"
@@ -16,6 +17,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr Duration kQueryTimeout = std::chrono::seconds(5);
+constexpr auto kStreamEndPoll = std::chrono::milliseconds(10);
+constexpr int kStreamEndPolls = 100;
 constexpr Duration kCreateSlotTimeout = std::chrono::seconds(60);  // waits for transactions that are running
 
 std::unexpected<Error> at(std::string_view step, const Error& error) {
@@ -165,11 +168,30 @@ class Attaching : public std::enable_shared_from_this<Attaching> {
     if (!started) co_return at("start the stream", started.error());
     auto slot = co_await ask_slot();
     if (!slot) co_return std::unexpected(slot.error());
-    if (!*slot || (*slot)->active_pid != result_.stream->backend_pid()) {
+    bool is_ours = *slot && (*slot)->active_pid == result_.stream->backend_pid();
+    if (*slot && !is_ours && (*slot)->active_pid == 0) {
+      // Nobody holds it: our stream has ended already, and says why as soon as it is read.
+      Error reason = co_await why_stream_ended();
+      co_return at("start the stream", reason);
+    }
+    if (!is_ours) {
       co_return fail(ErrorCode::kUnavailable, "the slot is not held by our own stream: two servers answer");
     }
     result_.confirmed = (*slot)->confirmed;
     co_return Status{};
+  }
+
+  asio::awaitable<Error> why_stream_ended() {
+    auto told = std::make_shared<std::optional<Error>>();
+    result_.stream->on_closed([told](Error error) { *told = std::move(error); });
+    result_.stream->pause_copy(false);
+    asio::steady_timer timer(context_);
+    for (int i = 0; i < kStreamEndPolls && !*told; ++i) {
+      timer.expires_after(kStreamEndPoll);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+    if (*told) co_return **told;
+    co_return Error{ErrorCode::kUnavailable, "the slot is held by nobody although the stream was started"};
   }
 
   asio::awaitable<Status> take_sample() {

@@ -53,11 +53,11 @@ class Invalidator final : public ShardInvalidator,
   }
 
   void apply(std::shared_ptr<const Topology> topology) override {
+    auto keymap = Keymap::build(topology->families);
+    if (!keymap) return refuse_topology(keymap.error().to_string());
     topology_ = std::move(topology);
     const Shard* shard = topology_->find_shard(shard_);
     const ShardServer* primary = shard != nullptr ? shard->primary() : nullptr;
-    auto keymap = Keymap::build(topology_->families);
-    if (!keymap) return refuse_topology(keymap.error().to_string());
     bool is_changed = !keymap_ || keymap_->fingerprint() != keymap->fingerprint() ||
                       conninfo_ != (primary != nullptr ? primary->conninfo : std::string());
     if (keymap_ && keymap_->fingerprint() != keymap->fingerprint()) are_families_new_ = true;

@@ -10,6 +10,15 @@
 namespace tidemark::replication {
 namespace {
 
+bool is_too_large(const std::vector<InvalidatedKey>& keys) {
+  size_t bytes = 0;
+  for (const auto& key : keys) {
+    if (key.key.size() > CommitAssembler::kKeyBytesMax) return true;
+    bytes += key.key.size();
+  }
+  return keys.size() > CommitAssembler::kCommitKeysMax || bytes > CommitAssembler::kCommitKeyBytesMax;
+}
+
 void remove_repeats(std::vector<InvalidatedKey>& keys) {
   std::ranges::sort(keys, {}, &InvalidatedKey::key);
   auto repeats = std::ranges::unique(keys, {}, &InvalidatedKey::key);
@@ -98,7 +107,7 @@ void CommitAssembler::add_explicit_keys(std::string_view lines) {
   for (std::string_view key : split(lines, '\n')) {
     if (!key.empty()) current_->keys.push_back({std::string(key), slot_of_key(key)});
   }
-  if (current_->keys.size() > kCommitKeysMax) invalidate_all();
+  if (is_too_large(current_->keys)) invalidate_all();
 }
 
 Result<const Keymap::Binding*> CommitAssembler::binding_for(RelationId id) const {
@@ -129,7 +138,7 @@ Status CommitAssembler::add_tuple(const Keymap::Binding& binding, const Tuple& t
   if (current_->keys.size() >= std::max(kCheckFrom, 2 * keys_checked_)) {
     remove_repeats(current_->keys);
     keys_checked_ = current_->keys.size();
-    if (keys_checked_ > kCommitKeysMax) invalidate_all();
+    if (is_too_large(current_->keys)) invalidate_all();
   }
   return {};
 }
@@ -146,7 +155,7 @@ Result<Commit> CommitAssembler::finish(const CommitMessage& message) {
   commit.end_lsn = message.end_lsn;
   commit.commit_us = message.commit_us;
   remove_repeats(commit.keys);
-  if (commit.keys.size() > kCommitKeysMax) {
+  if (is_too_large(commit.keys)) {
     commit.invalidates_all = true;
     commit.keys.clear();
   }

@@ -5,7 +5,8 @@
 // is then given up and the stream read again from the last durable position.
 // Transactional messages of prefix "cache.inval" add explicit keys, one a line; other prefixes are ignored, as are
 // non-transactional messages and origins (commits of any origin are invalidated).
-// Threads: one. I/O: none. Limits: kCommitKeysMax keys a commit; beyond it the commit invalidates all.
+// Threads: one. I/O: none. Limits: kCommitKeysMax keys of kKeyBytesMax, kCommitKeyBytesMax in all; a commit beyond them
+// invalidates all: a batch that no worker accepts would hold up everything behind it.
 #pragma once
 
 #include <functional>
@@ -20,6 +21,8 @@ namespace tidemark::replication {
 class CommitAssembler {
  public:
   static constexpr size_t kCommitKeysMax = 262'144;
+  static constexpr size_t kCommitKeyBytesMax = 16u << 20;  // of all keys of a commit
+  static constexpr size_t kKeyBytesMax = 64u << 10;        // of one key: an INVALB must always hold it
   static constexpr std::string_view kInvalidationPrefix = "cache.inval";
   static constexpr std::string_view kTickPrefix = "tidemark.tick";
 

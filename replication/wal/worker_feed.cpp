@@ -26,7 +26,9 @@ std::string_view to_string(FenceAllReason reason) {
 
 void WorkerFeed::set_slots(const SlotSet& slots) {
   bool gains = (slots & ~slots_).any();
-  if (gains && state_ == State::kFollowing) require_fenceall(FenceAllReason::kSlots);
+  // Also when the position is unknown just now: what was sent so far left those slots out.
+  if (gains && has_slots_) require_fenceall(FenceAllReason::kSlots);
+  has_slots_ = true;
   slots_ |= slots;
 }
 
@@ -36,6 +38,8 @@ WorkerFeed::Action WorkerFeed::take_action(Instant now, const Shard& shard) {
   if (state_ == State::kFollowing && shard.address.db_epoch != address_.db_epoch) {
     require_fenceall(FenceAllReason::kEpoch);
   }
+  // LSNs of two incarnations are not comparable, and neither are the samples that stand by them.
+  if (shard.address.db_epoch != address_.db_epoch) echo_.reset();
   address_ = shard.address;
   journal_begin_ = shard.journal_begin;
   position_ = shard.position;

@@ -140,6 +140,7 @@ class WorkerFeed {
 
   Options options_;
   SlotSet slots_;
+  bool has_slots_ = false;  // set_slots was called: the first call gains nothing
   State state_ = State::kUnknown;
   Lsn chain_;   // the worker has confirmed this position
   Lsn cursor_;  // nothing between chain_ and here concerns the worker

@@ -35,10 +35,11 @@ try:
     for line in lines[lines.index(server_line) + 1:]:
         command = line.split()
         check(command[0] == "redis-cli", f"a line for redis-cli: {line}")
-        outputs[line] = subprocess.run([command[0], "-p", str(port), *command[1:]], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    check(outputs["redis-cli set greeting hello ex 60"] == "OK", "set answers OK")
-    check(outputs["redis-cli get greeting"] == "hello", "get answers hello")
-    check("used_memory:" in outputs["redis-cli info memory"], "info memory shows the memory")
+        command[command.index("-p") + 1] = str(port)
+        outputs[line] = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    check(outputs["redis-cli -p 7379 set greeting hello ex 60"] == "OK", "set answers OK")
+    check(outputs["redis-cli -p 7379 get greeting"] == "hello", "get answers hello")
+    check("used_memory:" in outputs["redis-cli -p 7379 info memory"], "info memory shows the memory")
 finally:
     server.send_signal(signal.SIGTERM)
     began = time.monotonic()

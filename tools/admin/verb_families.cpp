@@ -20,6 +20,7 @@ Status run_apply(const Common& common, const std::string& path) {
     if (topology.families == *families) return {};
     topology.families = *families;
     ++topology.families_version;
+    ++topology.slots_version;  // an invalidator with the old families is refused by the nodes until it has the new ones
     return {};
   });
   if (!stored) return std::unexpected(stored.error());

@@ -205,16 +205,18 @@ Result<ClusterState> plan_cluster(const Options& options) {
   state.terminate_timeout_ms = options.terminate_timeout.count();
   done = make_directories(state.directory);
   if (!done) return std::unexpected(done.error());
-  done = io::write_secret_file(state.directory / "secrets/node-invalidator", io::random_hex(32));
-  if (!done) return std::unexpected(done.error());
   done = Planner(options, state).plan();
   if (!done) return std::unexpected(done.error());
-  if (options.shards == 0) return state;
-  const auto postgres = find_postgres();
-  if (!postgres) return std::unexpected(postgres.error());
-  const auto root = make_postgres_root();
-  if (!root) return std::unexpected(root.error());
-  state.place = {*root, *postgres};
+  if (options.shards > 0) {
+    const auto postgres = find_postgres();
+    if (!postgres) return std::unexpected(postgres.error());
+    const auto root = make_postgres_root();
+    if (!root) return std::unexpected(root.error());
+    state.place = {*root, *postgres};
+  }
+  // Last: a plan that failed leaves no secret behind, which the next attempt would refuse to overwrite.
+  done = io::write_secret_file(state.directory / "secrets/node-invalidator", io::random_hex(32));
+  if (!done) return std::unexpected(done.error());
   return state;
 }
 
@@ -269,6 +271,7 @@ Status write_topology(const ClusterState& state, const Options& options) {
     if (!families.empty()) {
       topology.families = families;
       ++topology.families_version;
+      ++topology.slots_version;
     }
     return {};
   });

@@ -288,6 +288,8 @@ struct LocalCluster::State {
     Status done = save();
     if (done && !cluster.place.root.empty()) done = remove_postgres_root(cluster.place.root);
     std::error_code ignored;
+    // What belongs to the deleted databases must not meet the next ones: their journal, map and passwords.
+    for (const char* name : {"topology", "secrets", "ready", "journal"}) fs::remove_all(cluster.directory / name, ignored);
     fs::remove(cluster.file(), ignored);
     if (!stubborn.empty()) return fail(ErrorCode::kDeadlineExceeded, stubborn);
     return done;

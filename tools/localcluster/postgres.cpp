@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <libpq-fe.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ using namespace std::chrono_literals;
 using shards::PgSession;
 
 constexpr auto kToolTimeout = 60'000ms;  // initdb, pg_basebackup, cp
+constexpr auto kQuitTimeout = 5'000ms;    // of a server that never answered
 constexpr auto kPollInterval = 10ms;
 constexpr size_t kSocketPathMax = 107;
 constexpr int kVersionMin = 15;
@@ -75,7 +77,8 @@ std::string server_user() {
 
 std::vector<std::string> as_server_user(std::vector<std::string> argv) {
   if (!is_root()) return argv;
-  std::vector<std::string> full{"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"};
+  // Postgres goes back to the directory it was started in, which root may keep from others (a clone below /root).
+  std::vector<std::string> full{"env", "--chdir=/", "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"};
   full.insert(full.end(), argv.begin(), argv.end());
   return full;
 }
@@ -263,9 +266,16 @@ Result<ProcessId> start_postgres(const PostgresServer& server, std::chrono::mill
   while (PQping(conninfo.c_str()) != PQPING_OK) {
     if (!is_alive(*process))
       return fail(ErrorCode::kUnavailable, server.name + " ended while it started: " + tail_of(server.log));
-    if (std::chrono::steady_clock::now() > give_up)
+    if (std::chrono::steady_clock::now() > give_up) {
+      // Nobody would know its pid after this.
+      (void)send_signal(*process, SIGQUIT);
+      if (!wait_for_end(*process, kQuitTimeout)) {
+        (void)send_signal(*process, SIGKILL);
+        (void)wait_for_end(*process, kQuitTimeout);
+      }
       return fail(ErrorCode::kDeadlineExceeded,
                   fmt::format("{} does not answer after {} ms: {}", server.name, timeout.count(), tail_of(server.log)));
+    }
     std::this_thread::sleep_for(kPollInterval);
   }
   return identify(process->pid);

@@ -15,6 +15,7 @@ from fixture import arguments, check, eventually, lab_for, lsn  # noqa: E402
 args = arguments(expect_stale=0)
 lab = lab_for(args)
 replica = lab.cluster.session("s0-replica1")
+lab.wait_settled()
 lab.put("lag", 1)
 lab.wait_replayed(replica)
 lab.cluster.run("pause-replay", "s0-replica1")

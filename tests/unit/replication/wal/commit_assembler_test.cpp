@@ -203,6 +203,28 @@ TEST_F(CommitAssemblerTest, ATransactionOfTooManyKeysInvalidatesAll) {
   EXPECT_TRUE((*assembler_->on_message(CommitMessage{}, kReference))->invalidates_all);
 }
 
+// A batch that no worker accepts would hold up everything behind it for ever.
+TEST_F(CommitAssemblerTest, AKeyTooLongForABatchInvalidatesAll) {
+  use({product()});
+  (void)assembler_->on_message(BeginMessage{}, kReference);
+  (void)assembler_->on_message(product_relation(), kReference);
+  std::string longest(CommitAssembler::kKeyBytesMax, 'x');
+  (void)assembler_->on_message(InsertMessage{1, row(longest)}, kReference);
+  EXPECT_TRUE((*assembler_->on_message(CommitMessage{}, kReference))->invalidates_all);
+}
+
+TEST_F(CommitAssemblerTest, KeysOfTooManyBytesInAllInvalidateAll) {
+  use({product()});
+  (void)assembler_->on_message(BeginMessage{}, kReference);
+  (void)assembler_->on_message(product_relation(), kReference);
+  std::vector<std::string> keys;
+  for (size_t i = 0; i <= CommitAssembler::kCommitKeyBytesMax / 60'000; ++i) {
+    keys.push_back(std::to_string(i) + std::string(60'000, 'y'));
+    (void)assembler_->on_message(InsertMessage{1, row(keys.back())}, kReference);
+  }
+  EXPECT_TRUE((*assembler_->on_message(CommitMessage{}, kReference))->invalidates_all);
+}
+
 TEST(Keymap, RefusesAFamilyWhoseColumnsDoNotMatchItsPattern) {
   EXPECT_FALSE(
       Keymap::build({{.name = "x", .pattern = "x:{<a>}", .table = "s.t", .key_columns = {"a", "b"}}}).has_value());

@@ -218,6 +218,17 @@ TEST(WorkerFeed, SlotsItGainsAreRevalidated) {
   EXPECT_EQ(fencealls(world.feed, FenceAllReason::kSlots), 1u);
 }
 
+TEST(WorkerFeed, SlotsItGainsBeforeItsPositionIsKnownAreRevalidatedToo) {
+  World world;
+  WorkerFeed feed{WorkerFeed::Options{}};
+  feed.set_slots(SlotSet().set(1));
+  feed.set_slots(SlotSet().set(2));  // an earlier session may have moved the position without this slot's keys
+  world.feed = feed;
+  world.node = {.is_joined = true, .epoch = 1, .complete_through = 0};
+  world.settle();
+  EXPECT_EQ(fencealls(world.feed, FenceAllReason::kSlots), 1u);
+}
+
 TEST(WorkerFeed, CommitsOfOtherSlotsCostNoBatchAndAdvanceWithTheFence) {
   World world;
   WorkerFeed feed{WorkerFeed::Options{}};
