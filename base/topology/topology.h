@@ -4,7 +4,8 @@
 // written by compare-and-set. The shards themselves are the truth about buckets; what stands here is a copy that a
 // shard's refusal heals.
 //
-//   slots_version   grows when a slot changes its group        (in fill leases)
+//   slots_version   grows when a slot changes its group, a node its ports, or the families change (in fill leases and
+//                   in the invalidator's messages: a sender with an older one is refused)
 //   group epoch     grows when a group changes its primary     (in fill leases)
 //   bucket epoch    grows when a bucket changes its shard      (in proofs)
 //
