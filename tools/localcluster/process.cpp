@@ -26,6 +26,7 @@ constexpr auto kPollInterval = 5ms;
 struct Stat {
   char state = 'X';
   int parent = 0;
+  uint64_t threads = 0;
   uint64_t start_time = 0;
 };
 
@@ -40,8 +41,8 @@ std::optional<Stat> read_stat(int pid) {
   Stat stat;
   rest >> stat.state >> stat.parent;
   std::string skipped;
-  for (int field = 5; field < 22; ++field) rest >> skipped;
-  rest >> stat.start_time;
+  for (int field = 5; field < 20; ++field) rest >> skipped;
+  rest >> stat.threads >> skipped >> stat.start_time;
   if (!rest) return std::nullopt;
   return stat;
 }
@@ -144,7 +145,9 @@ bool is_alive(const ProcessId& process) {
   if (process.pid <= 0) return false;
   ::waitpid(process.pid, nullptr, WNOHANG);  // fails harmlessly when it is not our child
   const auto stat = read_stat(process.pid);
-  return stat && stat->start_time == process.start_time && stat->state != 'Z' && stat->state != 'X';
+  if (!stat || stat->start_time != process.start_time || stat->state == 'X') return false;
+  // The first thread of a killed program can be a zombie while others still hold its files: its ports are still taken.
+  return stat->state != 'Z' || stat->threads > 1;
 }
 
 std::vector<ProcessId> children_of(int pid) {

@@ -68,8 +68,14 @@ class Lab:
         answer = self.node.ask("GETL", f"item:{{{name}}}")
         return answer[1] if answer[0] == "HIT" else None
 
-    def tombstones(self, name):
-        return int(self.node.verify(f"item:{{{name}}}")["tombstones"])
+    def position(self):
+        """Where the primary's log ends now: every commit from here on ends beyond it."""
+        return lsn(self.primary.one("SELECT pg_current_wal_insert_lsn()::text"))
+
+    def wait_invalidated(self, name, since):
+        """A commit on the key that ended beyond `since` has reached the node. (A tombstone alone may be an earlier commit's.)"""
+        eventually(f"the invalidation of {name} has arrived",
+                   lambda: lsn(self.node.verify(f"item:{{{name}}}")["tombstone_lsn"]) > since, 30)
 
     def wait_replayed(self, session, position=None):
         position = position or self.primary.one("SELECT pg_current_wal_flush_lsn()::text")
@@ -80,7 +86,7 @@ class Lab:
         position = lsn(self.primary.one("SELECT pg_current_wal_insert_lsn()::text"))
         eventually("the node's settled position has passed the present", lambda: self.node.tide()[0]["settled"] >= position, 30)
 
-    def fill_until_accepted(self, name, seconds=10):
+    def fill_until_accepted(self, name, seconds=30):
         """What an honest client does: load and fill again until the node takes it. No false refusal lasts."""
         def attempt():
             value, proof = self.load_primary(name)

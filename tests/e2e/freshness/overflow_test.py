@@ -41,7 +41,7 @@ if args.expect_stale:
 check(answer.startswith("-REJECT OLDER"), f"the short count is refused ({answer})")
 
 lab.cluster.reload_setting("s0-primary", "synchronous_standby_names", "")
-hanging.join(10)
+hanging.join(30)
 
 
 def honest():

@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from fixture import arguments, check, eventually, lab_for, lsn  # noqa: E402
+from fixture import arguments, check, lab_for, lsn  # noqa: E402
 
 args = arguments(expect_stale=0)
 lab = lab_for(args)
@@ -19,8 +19,9 @@ lab.wait_settled()
 lab.put("lag", 1)
 lab.wait_replayed(replica)
 lab.cluster.run("pause-replay", "s0-replica1")
+since = lab.position()
 lab.put("lag", 2)
-eventually("the invalidation has arrived", lambda: lab.tombstones("lag") >= 1)
+lab.wait_invalidated("lag", since)
 miss = lab.node.miss("item:{lag}")
 value, proof = lab.load_replica("lag", replica)
 check(value == "1", "the paused replica still answers 1")
@@ -43,7 +44,9 @@ old = lab.cluster.session("s0-replica1", autocommit=False)
 old.rows("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 old.connection.commit()
 check(old.one("SELECT count(*) FROM lab.item WHERE name = 'rr'") == "1", "a REPEATABLE READ snapshot is open on the standby")
+since = lab.position()
 lab.put("rr", 2)
+lab.wait_invalidated("rr", since)
 lab.wait_replayed(replica)
 late = old.one("SELECT pg_last_wal_replay_lsn()::text")
 check(old.one("SELECT v FROM lab.item WHERE name = 'rr'") == "1" and lsn(late) >= int(lsn(lab.node.verify("item:{rr}")["tombstone_lsn"])),
