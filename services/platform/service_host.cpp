@@ -6,18 +6,14 @@
 #include <grpcpp/server_builder.h>
 
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <future>
 #include <thread>
 
 #include "base/io/admin_http.h"
 #include "base/io/ready_file.h"
-#include "base/io/secrets.h"
 #include "base/io/signals.h"
-#include "base/io/system_clock.h"
-#include "base/io/topology_store_file.h"
+#include "client/client.h"
 #include "client/io/client_metrics.h"
 
 namespace tidemark::services {
@@ -26,8 +22,6 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr int kMessageBytesMax = 8 << 20;
-constexpr Duration kReloadPause =
-    std::chrono::milliseconds(100);  // between two reads of the store that clients asked for
 
 class Host {
  public:
@@ -37,11 +31,9 @@ class Host {
   ~Host() { stop_loop(); }
 
   Status start(const ServiceFactory& make_service) {
-    if (Status opened = open_clients(); !opened) return opened;
-    work_.emplace(context_.get_executor());
-    loop_ = std::thread([this] { context_.run(); });
+    if (Status opened = open_client(); !opened) return opened;
     service_ =
-        make_service({context_, cache_, database_,
+        make_service({client_->context(), client_->cache(), client_->database(),
                       CallSettings{.deadline_default = settings_.deadline_default, .metrics = &metrics_, .log = log_}});
     if (Status started = start_admin(); !started) return started;
     if (Status started = start_grpc(); !started) return started;
@@ -68,53 +60,21 @@ class Host {
   }
 
  private:
-  Status open_clients() {
-    client::CacheOptions cache_options;
-    if (!settings_.cache_password_file.empty()) {
-      Result<std::string> password = io::read_secret_file(settings_.cache_password_file);
-      if (!password) return std::unexpected(password.error());
-      cache_options.password = *password;
-    }
-    cache_options.client_name = program_;
-    Result<io::TopologyStoreFile> store = io::open_topology_store(settings_.topology);
-    if (!store) return std::unexpected(store.error());
-    Result<Topology> loaded = store->load();
-    if (!loaded) return std::unexpected(loaded.error());
-    if (loaded->buckets.empty()) {
-      return fail(ErrorCode::kFailedPrecondition, "the topology has no shards; run tidemark-shards init first");
-    }
-    auto topology = std::make_shared<const Topology>(std::move(*loaded));
-    topology_version_ = topology->version;
-    client::DatabaseOptions database_options;
-    database_options.pool.passfile = settings_.passfile;
-    database_options.pool.application_name = program_;
-    database_options.pool.connections_per_server_max = settings_.connections_per_server;
-    cache_ = client::CacheClient::create(context_, topology, cache_options);
-    database_ = client::Database::create(context_, topology, database_options);
-    store_.emplace(*store);
-    cache_->on_stale_topology([this] { reload_topology(); });
-    database_->on_stale_topology([this] { reload_topology(); });
-    watch_ =
-        store_->watch(context_, [this](std::shared_ptr<const Topology> newer) { take_topology(std::move(newer)); });
+  Status open_client() {
+    client::ClientOptions options;
+    options.topology = settings_.topology;
+    options.passfile = settings_.passfile;
+    options.cache_password_file = settings_.cache_password_file;
+    options.name = program_;
+    options.database.pool.connections_per_server_max = settings_.connections_per_server;
+    options.on_topology = [this](const Topology& newer) {
+      log_.info("topology",
+                {{"version", newer.version}, {"slots_version", newer.slots_version}, {"nodes", newer.nodes.size()}});
+    };
+    auto opened = client::Client::open(std::move(options));
+    if (!opened) return std::unexpected(opened.error());
+    client_ = std::move(*opened);
     return {};
-  }
-
-  void take_topology(std::shared_ptr<const Topology> newer) {
-    if (newer->version <= topology_version_) return;
-    topology_version_ = newer->version;
-    log_.info("topology",
-              {{"version", newer->version}, {"slots_version", newer->slots_version}, {"nodes", newer->nodes.size()}});
-    cache_->set_topology(newer);
-    database_->set_topology(std::move(newer));
-  }
-
-  // A peer said that ours is old. The watch would bring the newer one too, only later if inotify fails.
-  void reload_topology() {
-    Instant now = io::steady_now();
-    if (now - last_reload_ < kReloadPause) return;
-    last_reload_ = now;
-    Result<Topology> loaded = store_->load();
-    if (loaded) take_topology(std::make_shared<const Topology>(std::move(*loaded)));
   }
 
   Status start_admin() {
@@ -131,7 +91,7 @@ class Host {
     };
     options.sources = service_->metric_sources();
     options.sources.emplace_back([this] { return metrics_.snapshot(); });
-    options.sources.emplace_back([this] { return cache_->metrics().snapshot(); });
+    options.sources.emplace_back([this] { return client_->cache()->metrics().snapshot(); });
     auto admin = io::AdminHttp::start(std::move(options));
     if (!admin) return std::unexpected(admin.error());
     admin_ = std::move(*admin);
@@ -160,43 +120,22 @@ class Host {
     server_->Wait();
   }
 
-  // After the last call has ended. What belongs to the loop is closed and dropped on its thread.
+  // After the last call has ended.
   void stop_loop() {
     if (server_ != nullptr && !is_draining_) drain();
     server_.reset();
     admin_.reset();
-    if (loop_.joinable()) {
-      std::promise<void> closed;
-      asio::post(context_, [&] {
-        watch_.reset();
-        if (cache_ != nullptr) cache_->close();
-        if (database_ != nullptr) database_->close();
-        closed.set_value();
-      });
-      closed.get_future().wait();
-      work_.reset();
-      context_.stop();
-      loop_.join();
-    }
+    if (client_ != nullptr) client_->close();
     service_.reset();
-    watch_.reset();
-    cache_.reset();
-    database_.reset();
+    client_.reset();
   }
 
   const std::string program_;
   const Settings& settings_;
   io::Log log_;
   RpcMetrics metrics_;
-  asio::io_context context_{1};
-  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_;
-  std::thread loop_, drain_;
-  std::optional<io::TopologyStoreFile> store_;
-  std::shared_ptr<client::CacheClient> cache_;
-  std::shared_ptr<client::Database> database_;
-  std::unique_ptr<io::TopologyStoreFile::Watch> watch_;
-  uint64_t topology_version_ = 0;
-  Instant last_reload_{};
+  std::thread drain_;
+  std::unique_ptr<client::Client> client_;
   std::unique_ptr<HostedService> service_;
   std::unique_ptr<io::AdminHttp> admin_;
   std::unique_ptr<grpc::Server> server_;
