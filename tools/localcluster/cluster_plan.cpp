@@ -14,8 +14,6 @@
 #include "base/io/secrets.h"
 #include "base/io/topology_store_file.h"
 #include "base/topology/placement.h"
-#include "base/topology/topology_json.h"
-#include "tools/shards/shards_file.h"
 
 namespace tidemark::localcluster {
 namespace {
@@ -26,6 +24,9 @@ constexpr uint32_t kNodesMax = 64;
 constexpr uint32_t kShardsMax = 16;
 constexpr uint32_t kReplicasMax = 8;
 constexpr uint32_t kThreadsMax = 64;
+constexpr uint32_t kRelaysMax = 16;
+constexpr auto kHelpTimeout = std::chrono::seconds(10);
+constexpr size_t kHelpBytesMax = 64 << 10;
 
 bool is_free(uint16_t port) {
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -75,7 +76,10 @@ Status check(const Options& options) {
   if (options.threads < 1 || options.threads > kThreadsMax)
     return refuse(fmt::format("{} threads: 1 to {}", options.threads, kThreadsMax));
   if (options.with_invalidator && options.shards == 0) return refuse("an invalidator needs at least one shard");
-  if (options.with_catalog && options.shards == 0) return refuse("the catalog service needs at least one shard");
+  if (options.relays > kRelaysMax) return refuse(fmt::format("{} relays: at most {}", options.relays, kRelaysMax));
+  if (options.shards == 0 &&
+      (options.with_catalog || options.with_sessions || options.with_orders || options.relays > 0))
+    return refuse("the services and relays need at least one shard");
   return {};
 }
 
@@ -107,7 +111,15 @@ class Planner {
       const Status added = add_invalidator();
       if (!added) return added;
     }
-    return options_.with_catalog ? add_catalog() : Status{};
+    Status done;
+    if (options_.with_catalog)
+      done = add_service("catalog", Kind::kCatalog, options_.catalog_program, options_.catalog_arguments);
+    if (done && options_.with_sessions)
+      done = add_service("session", Kind::kSession, options_.session_program, options_.session_arguments);
+    if (done && options_.with_orders)
+      done = add_service("order", Kind::kOrder, options_.order_program, options_.order_arguments);
+    for (uint32_t r = 1; done && r <= options_.relays; ++r) done = add_relay(fmt::format("relay{}", r));
+    return done;
   }
 
  private:
@@ -169,17 +181,45 @@ class Planner {
     return {};
   }
 
-  Status add_catalog() {
+  Status add_service(const std::string& name, Kind kind, const std::string& program,
+                     const std::vector<std::string>& arguments) {
     auto ports = ports_.take(2);
     if (!ports) return std::unexpected(ports.error());
-    Member& member = add("catalog", Kind::kCatalog);
+    Member& member = add(name, kind);
     member.ports = {ports->front()};
     member.metrics_port = ports->back();
-    member.argv = common(member, "tidemark-catalog");
-    append(member, {"--port", std::to_string(member.ports.front()), "--passfile",
-                    text_of(state_.directory / "secrets/tidemark_app.pgpass")});
-    append(member, options_.catalog_arguments);
+    member.argv = common(member, program);
+    append(member, {"--port", std::to_string(member.ports.front())});
+    append_client_arguments(member);
+    append(member, arguments);
     return {};
+  }
+
+  // A relay is asked nothing: it has no port but that of its metrics.
+  Status add_relay(const std::string& name) {
+    auto metrics = ports_.take(1);
+    if (!metrics) return std::unexpected(metrics.error());
+    Member& member = add(name, Kind::kRelay);
+    member.metrics_port = metrics->front();
+    member.argv = common(member, options_.relay_program);
+    append_client_arguments(member);
+    append(member, options_.relay_arguments);
+    return {};
+  }
+
+  void append_client_arguments(Member& member) const {
+    append(member, {"--passfile", text_of(state_.directory / "secrets/tidemark_app.pgpass")});
+    if (knows_token_key(member.argv.front()))
+      append(member, {"--token-key-file", text_of(state_.directory / "secrets/token-key")});
+  }
+
+  // A program may be older than session tokens, or a test's stand-in: its --help says what it takes.
+  bool knows_token_key(const std::string& program) const {
+    const fs::path log = state_.directory / "logs" / (fs::path(program).filename().string() + ".help");
+    std::error_code ignored;
+    fs::remove(log, ignored);
+    if (!run_to_end({{program, "--help"}, log, {}}, kHelpTimeout)) return false;  // the start will say what is wrong
+    return tail_of(log, kHelpBytesMax).find("--token-key-file") != std::string::npos;
   }
 
   static void append(Member& member, const std::vector<std::string>& arguments) {
@@ -216,6 +256,7 @@ Result<ClusterState> plan_cluster(const Options& options) {
   }
   // Last: a plan that failed leaves no secret behind, which the next attempt would refuse to overwrite.
   done = io::write_secret_file(state.directory / "secrets/node-invalidator", io::random_hex(32));
+  if (done) done = io::write_secret_file(state.directory / "secrets/token-key", io::random_hex(32));
   if (!done) return std::unexpected(done.error());
   return state;
 }
@@ -239,17 +280,9 @@ Status write_shards_file(const ClusterState& state, const fs::path& path) {
   return {};
 }
 
-Status write_topology(const ClusterState& state, const Options& options) {
+Status write_topology(const ClusterState& state, const std::vector<Family>& families) {
   const auto store = io::TopologyStoreFile::open(state.directory / "topology");
   if (!store) return std::unexpected(store.error());
-  std::vector<Family> families;
-  if (!options.families_file.empty()) {
-    const auto text = shards::read_text_file(options.families_file);
-    if (!text) return std::unexpected(text.error());
-    auto decoded = decode_families(*text);
-    if (!decoded) return std::unexpected(decoded.error().with_context(options.families_file.string()));
-    families = std::move(*decoded);
-  }
   const auto written = store->update([&](Topology& topology) -> Status {
     for (const Member& member : state.members) {
       if (member.kind != Kind::kNode || topology.find_node(member.name)) continue;

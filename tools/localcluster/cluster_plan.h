@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/topology/topology.h"
 #include "tools/localcluster/cluster_state.h"
 
 namespace tidemark::localcluster {
@@ -17,7 +18,7 @@ Result<ClusterState> plan_cluster(const Options& options);
 // FILE for `tidemark-shards init`.
 Status write_shards_file(const ClusterState& state, const std::filesystem::path& path);
 
-// Nodes n1…, one group each, the slots planned over them, the families of options.families_file. As `tidemarkctl init`.
-Status write_topology(const ClusterState& state, const Options& options);
+// Nodes n1…, one group each, the slots planned over them, these families. As `tidemarkctl init`.
+Status write_topology(const ClusterState& state, const std::vector<Family>& families);
 
 }  // namespace tidemark::localcluster

@@ -10,11 +10,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 constexpr int kFormat = 1;
-constexpr std::array<std::pair<Kind, std::string_view>, 5> kKinds{{{Kind::kPostgresPrimary, "postgres-primary"},
+constexpr std::array<std::pair<Kind, std::string_view>, 8> kKinds{{{Kind::kPostgresPrimary, "postgres-primary"},
                                                                    {Kind::kPostgresReplica, "postgres-replica"},
                                                                    {Kind::kNode, "node"},
                                                                    {Kind::kInvalidator, "invalidator"},
-                                                                   {Kind::kCatalog, "catalog"}}};
+                                                                   {Kind::kCatalog, "catalog"},
+                                                                   {Kind::kSession, "session"},
+                                                                   {Kind::kOrder, "order"},
+                                                                   {Kind::kRelay, "relay"}}};
 
 Kind kind_of(const std::string& text) {
   for (const auto& [kind, name] : kKinds)
@@ -27,6 +30,17 @@ Json encode(const ProcessId& id) {
 }
 ProcessId decode_process(const Json& json) {
   return {json.at("pid").get<int>(), json.at("start_time").get<uint64_t>()};
+}
+
+Json encode(const Environment& environment) {
+  Json json = Json::object();
+  for (const auto& [name, value] : environment) json[name] = value;
+  return json;
+}
+Environment decode_environment(const Json& json) {
+  Environment environment;
+  for (const auto& [name, value] : json.items()) environment.emplace_back(name, value.get<std::string>());
+  return environment;
 }
 
 Json encode(const Member& member) {
@@ -42,7 +56,8 @@ Json encode(const Member& member) {
           {"primary", member.primary},
           {"shard", member.shard},
           {"paused", paused},
-          {"argv", member.argv}};
+          {"argv", member.argv},
+          {"environment", encode(member.environment)}};
 }
 
 Member decode_member(const Json& json) {
@@ -58,6 +73,7 @@ Member decode_member(const Json& json) {
   member.shard = json.at("shard").get<uint32_t>();
   for (const Json& one : json.at("paused")) member.paused.push_back(decode_process(one));
   member.argv = json.at("argv").get<std::vector<std::string>>();
+  member.environment = decode_environment(json.value("environment", Json::object()));
   return member;
 }
 
@@ -70,8 +86,7 @@ ClusterState decode(const Json& json) {
   state.place.binaries = json.at("postgres_binaries").get<std::string>();
   state.start_timeout_ms = json.at("start_timeout_ms").get<int64_t>();
   state.terminate_timeout_ms = json.at("terminate_timeout_ms").get<int64_t>();
-  for (const auto& [name, value] : json.at("environment").items())
-    state.environment.emplace_back(name, value.get<std::string>());
+  state.environment = decode_environment(json.at("environment"));
   for (const Json& one : json.at("processes")) state.members.push_back(decode_member(one));
   return state;
 }
@@ -92,9 +107,8 @@ Status save_state(const ClusterState& state) {
             {"postgres_binaries", state.place.binaries.string()},
             {"start_timeout_ms", state.start_timeout_ms},
             {"terminate_timeout_ms", state.terminate_timeout_ms},
-            {"environment", Json::object()},
+            {"environment", encode(state.environment)},
             {"processes", Json::array()}};
-  for (const auto& [name, value] : state.environment) json["environment"][name] = value;
   for (const Member& member : state.members) json["processes"].push_back(encode(member));
   const fs::path temporary = state.directory / "cluster.json.new";
   std::ofstream file(temporary);

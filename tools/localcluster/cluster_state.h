@@ -25,6 +25,7 @@ struct Member {
   std::vector<ProcessId> paused;     // what SIGSTOP went to
   std::vector<uint16_t> ports;
   uint16_t metrics_port = 0;
+  Environment environment;  // our programs: on top of the cluster's
 
   bool is_postgres() const { return kind == Kind::kPostgresPrimary || kind == Kind::kPostgresReplica; }
 };
@@ -34,10 +35,12 @@ struct ClusterState {
   std::filesystem::path binaries;
   PostgresPlace place;
   std::vector<Member> members;  // in the order of their start
-  std::vector<std::pair<std::string, std::string>> environment;
+  Environment environment;
   int64_t start_timeout_ms = 0;
   int64_t terminate_timeout_ms = 0;
 
+  std::chrono::milliseconds start_timeout() const { return std::chrono::milliseconds(start_timeout_ms); }
+  std::chrono::milliseconds terminate_timeout() const { return std::chrono::milliseconds(terminate_timeout_ms); }
   std::filesystem::path file() const { return directory / "cluster.json"; }
   PostgresServer server(const Member& member) const { return {member.name, place, member.log}; }
 };

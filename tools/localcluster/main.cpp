@@ -54,7 +54,7 @@ void print_status(const LocalCluster& cluster, const std::string& format) {
 struct UpArguments {
   localcluster::Options options;
   std::vector<std::string> schema_files;
-  std::string families_file;
+  std::vector<std::string> families_files;
   bool no_invalidator = false;
 };
 
@@ -67,15 +67,23 @@ void declare_up(io::Options& verb, UpArguments& up) {
   verb.flag("fsync", up.options.fsync, "Postgres survives a power cut");
   verb.texts("schema", up.schema_files, "SQL files with the application's tables");
   verb.texts("tables", up.options.tables, "tables to protect and publish");
-  verb.text("families", up.families_file, "file of key families");
+  verb.texts("families", up.families_files, "files of key families");
+  verb.flag("families-of-services", up.options.families_of_services, "and the families of the services started");
   verb.flag("no-invalidator", up.no_invalidator, "leave the invalidator out");
   verb.flag("catalog", up.options.with_catalog, "start the catalog service");
-  verb.text("node-program", up.options.node_program, "the nodes' program, beside this one");
+  verb.flag("sessions", up.options.with_sessions, "start the session service");
+  verb.flag("orders", up.options.with_orders, "start the order service");
+  verb.number("relays", up.options.relays, {.max = 16}, "order relays");
+  verb.text("node-program", up.options.node_program, "the nodes' program, beside this one or by its whole path");
+  verb.text("catalog-program", up.options.catalog_program, "the catalog's");
+  verb.text("session-program", up.options.session_program, "the session service's");
+  verb.text("order-program", up.options.order_program, "the order service's");
+  verb.text("relay-program", up.options.relay_program, "the relays'");
 }
 
 int run_up(UpArguments& up, const std::string& directory) {
   up.options.directory = directory;
-  up.options.families_file = up.families_file;
+  up.options.families_files.assign(up.families_files.begin(), up.families_files.end());
   up.options.schema_files.assign(up.schema_files.begin(), up.schema_files.end());
   up.options.with_invalidator = !up.no_invalidator && up.options.shards > 0;
   auto cluster = LocalCluster::create(up.options);
