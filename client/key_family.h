@@ -151,6 +151,11 @@ concept CachedFamily = requires {
   { F::kKeyColumns[0] } -> std::convertible_to<std::string_view>;
 } && std::size(F::kKeyColumns) == std::tuple_size_v<typename F::Key>;
 
+// A value is made of one row, the one whose key columns are the key: `static constexpr bool kOneRowPerKey = true;`.
+// Only then can what a statement returned be the key's new value (Repository::async_write_through).
+template <typename F>
+concept RowMappedFamily = CachedFamily<F> && requires { requires F::kOneRowPerKey; };
+
 template <CachedFamily F>
 Family to_family() {
   Family family;

@@ -13,11 +13,14 @@
 // the value (SETV). A node that cannot answer is never a miss: the row comes from the database, unfilled, counted as
 // bypass and bounded per shard (kResourceExhausted beyond). Writing (write-around): one routed transaction, then INVAL
 // of the keys by its commit token; the invalidator's stream does the same, so a process that dies in between leaves
-// nothing stale. Statements: $1 is the bucket, $2… are the key's parts (in `batch_sql` arrays of the same length). They
-// must return the family's key columns, a batch the column `bucket` too: a row whose key columns do not give back the
-// key asked for is refused. They run in READ ONLY transactions and must not depend on anything but rows of their
-// bucket. Threads: every member from any thread; handlers run on their executor, else on the context's thread. A
-// Repository must outlive nothing: operations keep what they need. Limits: RepositoryOptions.
+// nothing stale. Write-through of one row (async_write_through, families with kOneRowPerKey): the transaction's last
+// statement returns the row as it left it, and the node installs that as soon as the stream proves that it is what was
+// committed; the next reader has a hit without any load. Statements: $1 is the bucket, $2… are the key's parts (in
+// `batch_sql` arrays of the same length). They must return the family's key columns, a batch the column `bucket` too: a
+// row whose key columns do not give back the key asked for is refused. They run in READ ONLY transactions and must not
+// depend on anything but rows of their bucket. Threads: every member from any thread; handlers run on their executor,
+// else on the context's thread. A Repository must outlive nothing: operations keep what they need. Limits:
+// RepositoryOptions.
 #pragma once
 
 #include <functional>
@@ -45,6 +48,16 @@ struct RowSource {
   std::string sql;
   std::string batch_sql{};                                                   // empty: batches load key by key
   std::function<Result<typename F::Value>(std::span<const Row>)> from_rows;  // never called without a row
+};
+
+// What became of a row's write.
+template <typename V>
+struct WrittenThrough {
+  CommitToken token;
+  // As the commit left it; is_absent() after a DELETE that found it. Nothing: the last statement returned no row, which
+  // says that it changed none, not that there is none.
+  std::optional<Cached<V>> value;
+  std::vector<shardrouter::ResultSet> results;  // one for each statement; the last with its RETURNING columns
 };
 
 template <CachedFamily F>
@@ -102,6 +115,40 @@ class Repository {
         },
         std::forward<Token>(token));
   }
+
+  // Changes the row of the key and hands it to the key's node, which installs it without a load once the invalidation
+  // stream has brought the commit and the row is visible on the primary.
+  //
+  //   products.async_write_through({"bash"}, {{"UPDATE catalog.product SET price = $3::bigint WHERE bucket = $1::int
+  //   AND "
+  //       "sku = $2 RETURNING bucket, sku, name, price", {bucket, "bash", "700"}}}, {}, …);
+  //
+  // The last statement must begin with INSERT, UPDATE or DELETE, name the family's table, change at most the row of
+  // this key and return (RETURNING) what `from_rows` and the key columns need, computed from nothing but that row.
+  // After DELETE the key is proven absent. It is wrapped so that a message `cache.stage` enters the log between the
+  // row's change and the statement's AFTER triggers: what changes the row later in the transaction (an AFTER or
+  // deferred trigger, nothing of yours: it is the last statement) makes the message not the key's last event, and the
+  // node drops the value. STAGE is sent after the commit, in the place of INVAL: no lock is held for it, and only
+  // values that were committed are sent. Whatever is lost or refused on the way leaves what async_update leaves: a
+  // miss.
+  //
+  // Only for families whose value is made of one row (kOneRowPerKey). A list's rows belong to no single statement: the
+  // lock on one row does not keep other transactions from changing, inserting or deleting its neighbours before the
+  // commit, so no RETURNING is what the list was at that commit. Lists are invalidated.
+  template <typename Token>
+    requires RowMappedFamily<F>
+  auto async_write_through(Key key, std::vector<shardrouter::Statement> statements, WriteOptions options,
+                           Token&& token) {
+    return initiate<Result<WrittenThrough<Value>>>(
+        [core = core_, key = std::move(key), statements = std::move(statements),
+         options](Callback<Result<WrittenThrough<Value>>> done) mutable {
+          core->write_through(
+              item_of(key), std::move(statements), options,
+              [done = std::move(done)](Result<RawWrittenThrough> raw) mutable { done(typed_write(std::move(raw))); });
+        },
+        std::forward<Token>(token));
+  }
+
   // Drops further keys that a commit made old. The result: how many had an entry.
   template <typename Token>
   auto async_invalidate(CommitToken commit, std::vector<Key> keys, Token&& token) {
@@ -139,6 +186,15 @@ class Repository {
         repository_->async_update(std::move(key), std::move(statements), options, std::move(done));
       });
     }
+    Result<WrittenThrough<Value>> write_through(Key key, std::vector<shardrouter::Statement> statements,
+                                                WriteOptions options = {})
+      requires RowMappedFamily<F>
+    {
+      if (auto error = repository_->core_->blocking_error()) return std::unexpected(*error);
+      return wait_for_result<Result<WrittenThrough<Value>>>([&](Callback<Result<WrittenThrough<Value>>> done) {
+        repository_->async_write_through(std::move(key), std::move(statements), options, std::move(done));
+      });
+    }
 
    private:
     Repository* repository_;
@@ -162,6 +218,15 @@ class Repository {
     if (!raw) return std::unexpected(std::move(raw.error()));
     return Cached<Value>(std::static_pointer_cast<const Value>(std::move(raw->object)), raw->origin, raw->staleness_ms,
                          raw->as_of);
+  }
+  static Result<WrittenThrough<Value>> typed_write(Result<RawWrittenThrough> raw) {
+    if (!raw) return std::unexpected(std::move(raw.error()));
+    WrittenThrough<Value> written{raw->token, std::nullopt, std::move(raw->results)};
+    if (raw->has_row) {
+      written.value.emplace(std::static_pointer_cast<const Value>(std::move(raw->object)), Origin::kPrimary, 0,
+                            raw->as_of);
+    }
+    return written;
   }
   static SourceOperations erase(RowSource<F> source) {
     SourceOperations operations;

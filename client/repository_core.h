@@ -72,6 +72,14 @@ struct RawAnswer {
   Instant as_of{};
 };
 
+struct RawWrittenThrough {
+  CommitToken token;
+  bool has_row = false;                // the last statement returned the row
+  std::shared_ptr<const void> object;  // nullptr with has_row: deleted
+  Instant as_of{};
+  std::vector<shardrouter::ResultSet> results;
+};
+
 class RepositoryCore {
  public:
   static constexpr size_t kKeysPerCallMax = 4096;
@@ -85,6 +93,8 @@ class RepositoryCore {
                         Callback<std::vector<Result<RawAnswer>>> done) = 0;
   virtual void update(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements,
                       WriteOptions options, Callback<Result<Written>> done) = 0;
+  virtual void write_through(Result<KeyItem> item, std::vector<shardrouter::Statement> statements, WriteOptions options,
+                             Callback<Result<RawWrittenThrough>> done) = 0;
   virtual void invalidate(CommitToken commit, std::vector<Result<KeyItem>> items, Callback<Result<int64_t>> done) = 0;
   // Why a blocking call is refused here: this is the context's own thread.
   virtual std::optional<Error> blocking_error() const = 0;

@@ -10,7 +10,7 @@ struct Counter {
   std::string_view label;  // the one label of its series
   std::string_view help;
 };
-constexpr std::array<Counter, 8> kCounters = {{
+constexpr std::array<Counter, 9> kCounters = {{
     {"bypass", "reason", "Reads that passed the cache by"},
     {"fills", "verdict", "Values offered to nodes, by their verdict"},
     {"invalidations", "outcome", "Keys invalidated after own commits"},
@@ -18,6 +18,7 @@ constexpr std::array<Counter, 8> kCounters = {{
     {"redirects", "kind", "Requests sent on to another node"},
     {"replica_refused", "reason", "Loads that could not use a replica"},
     {"retries", "kind", "Requests sent a second time"},
+    {"staged", "outcome", "Rows written through, by what their node said"},
     {"writes", "outcome", "Routed write transactions"},
 }};
 

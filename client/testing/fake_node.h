@@ -1,7 +1,8 @@
-// A cache node for tests of clients: real RESP over loopback, GETL/SETV/INVAL/DEL/GET/SET on a map, with leases.
+// A cache node for tests of clients: real RESP over loopback, GETL/SETV/INVAL/STAGE/DEL/GET/SET on a map, with leases.
 //
-// It accepts every fill that holds the current lease unless `verdict` says otherwise; it checks no proof. `script` may
-// answer a request first (an empty string: not mine; "-" alone: leave it unanswered). Threads: the io_context's thread.
+// STAGE drops and parks until bring_stream(key, stage) tells it what the invalidator's stream would. It accepts every
+// fill that holds the current lease unless `verdict` says otherwise; it checks no proof. `script` may answer a request
+// first (an empty string: not mine; "-" alone: leave it unanswered). Threads: the io_context's thread.
 #pragma once
 
 #include <map>
@@ -28,7 +29,22 @@ class FakeNode {
     return found;
   }
 
+  struct Parked {
+    std::string stage;
+    std::optional<std::string> value;  // nullopt: the row is gone
+  };
+  // The stream brought the commit with this stage as the key's last event ("": with something else as the last).
+  void bring_stream(const std::string& key, const std::string& stage) {
+    entries.erase(key);
+    leases.erase(key);
+    auto found = parked.find(key);
+    if (found == parked.end()) return;
+    if (found->second.stage == stage) entries[key] = found->second.value;
+    parked.erase(found);
+  }
+
   std::map<std::string, std::optional<std::string>> entries;  // nullopt: proven absent
+  std::map<std::string, Parked> parked;
   std::map<std::string, std::string> leases;
   int64_t bound_ms = 5;
   std::string need = "0/0";
@@ -58,6 +74,12 @@ class FakeNode {
         leases.erase(request[i]);
       }
       writer.integer(dropped);
+    } else if (command == "STAGE") {
+      const bool is_gone = request.back() == "NEG" && request.size() > 8;
+      entries.erase(request[6]);
+      leases.erase(request[6]);
+      parked[request[6]] = {request[5], is_gone ? std::nullopt : std::optional(request[7])};
+      writer.simple("STAGED");
     } else if (command == "GET") {
       auto found = entries.find(request[1]);
       found == entries.end() || !found->second ? writer.null() : writer.bulk(*found->second);
