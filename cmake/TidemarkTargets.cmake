@@ -2,17 +2,19 @@
 option(TIDEMARK_WERROR "warnings are errors" ON)
 set(TIDEMARK_SANITIZE "" CACHE STRING "address,undefined or thread")
 
+# What every target of this build is compiled with; users of the installed library get only what its headers need.
 add_library(tidemark_options INTERFACE)
-target_include_directories(tidemark_options INTERFACE ${CMAKE_SOURCE_DIR})
-target_compile_options(tidemark_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
-  -march=x86-64-v2 $<$<BOOL:${TIDEMARK_WERROR}>:-Werror>)
-if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set_property(TARGET tidemark_options PROPERTY INTERFACE_COMPILE_OPTIONS
-    -Wall -Wextra -Wshadow -Wnon-virtual-dtor $<$<BOOL:${TIDEMARK_WERROR}>:-Werror>)
+target_include_directories(tidemark_options INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>
+  $<INSTALL_INTERFACE:include/tidemark>)
+set(flags -Wall -Wextra -Wshadow -Wnon-virtual-dtor $<$<BOOL:${TIDEMARK_WERROR}>:-Werror>)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND flags -march=x86-64-v2)
 endif()
-target_compile_definitions(tidemark_options INTERFACE SPDLOG_FMT_EXTERNAL BOOST_ASIO_NO_DEPRECATED
-  BOOST_ASIO_SEPARATE_COMPILATION TIDEMARK_VERSION="${PROJECT_VERSION}")
-target_link_options(tidemark_options INTERFACE -fuse-ld=lld-19)
+target_compile_options(tidemark_options INTERFACE "$<BUILD_INTERFACE:${flags}>")
+target_compile_features(tidemark_options INTERFACE cxx_std_23)
+target_compile_definitions(tidemark_options INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
+  $<BUILD_INTERFACE:SPDLOG_FMT_EXTERNAL> $<BUILD_INTERFACE:TIDEMARK_VERSION="${PROJECT_VERSION}">)
+target_link_options(tidemark_options INTERFACE $<BUILD_INTERFACE:-fuse-ld=lld-19>)
 target_link_libraries(tidemark_options INTERFACE Threads::Threads)
 
 if(TIDEMARK_SANITIZE STREQUAL "address,undefined")
@@ -32,7 +34,7 @@ function(tidemark_folder name)
   set(io_sources ${all})
   list(FILTER io_sources INCLUDE REGEX "/io/[^/]*\\.cpp$")
   set(core_sources ${all})
-  list(FILTER core_sources EXCLUDE REGEX "/(io|testing)/[^/]*\\.cpp$|/main\\.cpp$")
+  list(FILTER core_sources EXCLUDE REGEX "/(io|testing|example)/[^/]*\\.cpp$|/main\\.cpp$")
   list(FILTER io_sources EXCLUDE REGEX "/asio_impl\\.cpp$")
   if(core_sources)
     add_library(tidemark_${name} STATIC ${core_sources})

@@ -33,12 +33,13 @@ CLIENT_FACE = re.compile(
     r'bind_executor|dispatch|executor_work_guard|post|use_future)\.hpp$|^future$|^shardrouter/io/shard_pool\.h$')
 CLOCK = re.compile(r'\b(system_clock|steady_clock|high_resolution_clock)::now\b|\bstd::this_thread\b|\bstd::random_device\b|\b(::)?time\(nullptr\)')
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+SHELLS = {"testing", "example"}  # for users' tests, and a user's program
 SERVERS_WITHOUT_GRPC = {"base", "replication", "cacheserver", "shardrouter"}
 
 
 def is_core(path):
     parts = path.parts
-    return parts[0] in CORE_FOLDERS and "io" not in parts[1:-1] and "testing" not in parts[1:-1] and path.name != "main.cpp"
+    return parts[0] in CORE_FOLDERS and "io" not in parts[1:-1] and not SHELLS & set(parts[1:-1]) and path.name != "main.cpp"
 
 
 def is_client_face(path, name):
