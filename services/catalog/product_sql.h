@@ -21,6 +21,7 @@ struct ProductBySku : client::KeyFamily<"product:{<sku>}", pb::Product, std::str
   static constexpr std::string_view kName = "product";
   static constexpr std::string_view kTable = "catalog.product";
   static constexpr std::array<std::string_view, 1> kKeyColumns = {"sku"};
+  static constexpr bool kOneRowPerKey = true;  // new prices and stocks are written through
 };
 
 extern const char* const kSelectProduct;   // $1 bucket, $2 sku

@@ -29,13 +29,12 @@ class RepositoryStore : public ProductStore {
   void set_field(std::string sku, ProductField field, int64_t value, Duration timeout,
                  client::Callback<Result<pb::Product>> done) override {
     std::vector<shardrouter::Statement> statements{update_field(bucket_of_natural_key(sku), sku, field, value)};
-    auto on_written = [sku, done = std::move(done)](Result<client::Written> written) mutable {
+    auto on_written = [sku, done = std::move(done)](Result<client::WrittenThrough<pb::Product>> written) mutable {
       if (!written) return done(std::unexpected(written.error()));
-      const shardrouter::ResultSet& rows = written->results.at(0);
-      if (rows.rows.empty()) return done(fail(ErrorCode::kNotFound, "sku: there is no product \"" + sku + "\""));
-      done(product_of_row(client::Row(rows, 0)));
+      if (!written->value) return done(fail(ErrorCode::kNotFound, "sku: there is no product \"" + sku + "\""));
+      done(written->value->value());
     };
-    products_.async_update({std::move(sku)}, std::move(statements), {.timeout = timeout}, std::move(on_written));
+    products_.async_write_through({std::move(sku)}, std::move(statements), {.timeout = timeout}, std::move(on_written));
   }
 
   void write_batch(const ImportBatch& batch, Duration timeout, client::Callback<Result<Imported>> done) override {
