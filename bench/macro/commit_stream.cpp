@@ -130,14 +130,19 @@ Status CommitStream::feed(std::string_view line) {
   if (take_prefix(rest, "COMMIT")) return feed_commit(rest);
   if (take_prefix(rest, "message:")) return {};
   if (!take_prefix(rest, "table ")) return std::unexpected(unreadable("unknown kind", line));
-  if (!take_prefix(rest, options_.table) || !take_prefix(rest, ": ")) return {};
-  auto status = feed_change(rest);
+  const size_t name_end = rest.find(": ");
+  if (name_end == std::string_view::npos) return std::unexpected(unreadable("no table name", line));
+  const auto table = std::ranges::find(options_.tables, rest.substr(0, name_end), &Table::name);
+  if (table == options_.tables.end()) return {};
+  rest.remove_prefix(name_end + 2);
+  auto status = feed_change(static_cast<uint8_t>(table - options_.tables.begin()), rest);
   if (!status && status.error().code == ErrorCode::kCorrupt)
     return std::unexpected(unreadable(status.error().message, line));
   return status;
 }
 
-Status CommitStream::feed_change(std::string_view change) {
+Status CommitStream::feed_change(uint8_t table, std::string_view change) {
+  const std::string& key_column = options_.tables[table].key_column;
   const bool is_insert = take_prefix(change, "INSERT: ");
   if (is_insert || take_prefix(change, "UPDATE: ")) {
     if (take_prefix(change, "old-key: ")) {
@@ -147,21 +152,21 @@ Status CommitStream::feed_change(std::string_view change) {
       if (!old_columns) return std::unexpected(old_columns.error());
       const auto columns = parse_columns(change.substr(split_at + 12));
       if (!columns) return std::unexpected(columns.error());
-      const std::string* old_key = find_column(*old_columns, options_.key_column);
-      const std::string* key = find_column(*columns, options_.key_column);
+      const std::string* old_key = find_column(*old_columns, key_column);
+      const std::string* key = find_column(*columns, key_column);
       if (old_key != nullptr && key != nullptr && *old_key != *key) {
-        if (auto status = add_deletion(*old_columns); !status) return status;
+        if (auto status = add_deletion(table, *old_columns); !status) return status;
       }
-      return add_row(*columns);
+      return add_row(table, *columns);
     }
     const auto columns = parse_columns(change);
     if (!columns) return std::unexpected(columns.error());
-    return add_row(*columns);
+    return add_row(table, *columns);
   }
   if (take_prefix(change, "DELETE: ")) {
     const auto columns = parse_columns(change);
     if (!columns) return std::unexpected(columns.error());
-    return add_deletion(*columns);
+    return add_deletion(table, *columns);
   }
   return fail(ErrorCode::kCorrupt, "a change the oracle cannot follow (TRUNCATE?)");
 }
@@ -179,26 +184,34 @@ Result<CommitStream::Columns> CommitStream::parse_columns(std::string_view text)
   return columns;
 }
 
-Status CommitStream::add_row(const Columns& columns) {
-  const std::string* key = find_column(columns, options_.key_column);
-  const std::string* version = find_column(columns, options_.version_column);
+Status CommitStream::add_row(uint8_t table, const Columns& columns) {
+  const Table& options = options_.tables[table];
+  const std::string* key = find_column(columns, options.key_column);
+  const std::string* version = find_column(columns, options.version_column);
   if (key == nullptr || version == nullptr) return fail(ErrorCode::kCorrupt, "no key or version column");
   const auto number = parse_i64(*version);
   if (!number) return fail(ErrorCode::kCorrupt, "the version is not a number");
   std::vector<std::string_view> content;
-  for (const std::string& name : options_.content_columns) {
+  for (const std::string& name : options.content_columns) {
     const std::string* value = find_column(columns, name);
     if (value == nullptr) return fail(ErrorCode::kCorrupt, fmt::format("no column {}", name));
     content.push_back(*value);
   }
-  open_.push_back({*key, *number, false, content_hash(content), 0});
+  RowCommit row{.key = options.key_prefix + *key, .version = *number, .content = content_hash(content), .table = table};
+  if (!options.state_column.empty()) {
+    const std::string* state = find_column(columns, options.state_column);
+    if (state == nullptr) return fail(ErrorCode::kCorrupt, fmt::format("no column {}", options.state_column));
+    row.state = *state;
+  }
+  open_.push_back(std::move(row));
   return {};
 }
 
-Status CommitStream::add_deletion(const Columns& columns) {
-  const std::string* key = find_column(columns, options_.key_column);
+Status CommitStream::add_deletion(uint8_t table, const Columns& columns) {
+  const Table& options = options_.tables[table];
+  const std::string* key = find_column(columns, options.key_column);
   if (key == nullptr) return fail(ErrorCode::kCorrupt, "a deletion without its key (replica identity?)");
-  open_.push_back({*key, 0, true, 0, 0});
+  open_.push_back({.key = options.key_prefix + *key, .is_deleted = true, .table = table});
   return {};
 }
 

@@ -8,8 +8,9 @@
 //
 // give one RowCommit {key "0ad", version 7, content = hash of the named columns, commit time in Unix microseconds}, in
 // commit order: the slot emits whole transactions, at the place of their commit. An UPDATE that changes the key gives a
-// deletion of the old key and a new row. Other tables are skipped. A line that does not parse is an error, never a
-// skip: an oracle that overlooks a commit would acquit a stale answer. Threads: not shared. I/O: none, it is fed.
+// deletion of the old key and a new row. Tables that are not named are skipped. A line that does not parse is an error,
+// never a skip: an oracle that overlooks a commit would acquit a stale answer. Threads: not shared. I/O: none, it is
+// fed.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +24,13 @@
 namespace tidemark::bench {
 
 struct RowCommit {
-  std::string key;
+  std::string key{};
   int64_t version = 0;  // of a deletion: 0
   bool is_deleted = false;
   uint64_t content = 0;   // content_hash of the columns; of a deletion: 0
   int64_t commit_us = 0;  // Unix microseconds, the commit record's own stamp
+  uint8_t table = 0;      // which of CommitStream::Options::tables
+  std::string state{};    // of Table::state_column
 
   bool operator==(const RowCommit&) const = default;
 };
@@ -40,11 +43,16 @@ Result<int64_t> parse_utc_timestamp(std::string_view text);
 
 class CommitStream {
  public:
-  struct Options {
-    std::string table = "catalog.product";
+  struct Table {
+    std::string name = "catalog.product";
     std::string key_column = "sku";
     std::string version_column = "row_version";
-    std::vector<std::string> content_columns;
+    std::vector<std::string> content_columns{};
+    std::string state_column{};  // empty: none is kept
+    std::string key_prefix{};    // tells the keys of this table from another's
+  };
+  struct Options {
+    std::vector<Table> tables;
   };
   explicit CommitStream(Options options) : options_(std::move(options)) {}
 
@@ -55,11 +63,11 @@ class CommitStream {
  private:
   using Columns = std::vector<std::pair<std::string, std::string>>;
 
-  Status feed_change(std::string_view change);
+  Status feed_change(uint8_t table, std::string_view change);
   Status feed_commit(std::string_view rest);
   Result<Columns> parse_columns(std::string_view text) const;
-  Status add_row(const Columns& columns);
-  Status add_deletion(const Columns& columns);
+  Status add_row(uint8_t table, const Columns& columns);
+  Status add_deletion(uint8_t table, const Columns& columns);
 
   Options options_;
   std::vector<RowCommit> open_;  // rows of the transaction that has not come to its COMMIT line

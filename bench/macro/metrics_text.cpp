@@ -84,6 +84,14 @@ double MetricsText::sum(std::string_view name, const Labels& labels) const {
   return sum;
 }
 
+std::optional<double> MetricsText::lowest(std::string_view name, const Labels& labels) const {
+  std::optional<double> lowest;
+  for (const Sample& sample : samples_) {
+    if (matches(sample, name, labels)) lowest = std::min(lowest.value_or(sample.value), sample.value);
+  }
+  return lowest;
+}
+
 std::vector<std::pair<double, double>> MetricsText::buckets(std::string_view name, const Labels& labels) const {
   std::map<double, double> by_edge;
   const std::string bucket_name = fmt::format("{}_bucket", name);

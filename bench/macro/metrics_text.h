@@ -29,6 +29,8 @@ class MetricsText {
   bool has(std::string_view name) const;
   // Of all samples of that name that carry these labels; 0 if there is none.
   double sum(std::string_view name, const Labels& labels = {}) const;
+  // The smallest of all samples of that name that carry these labels.
+  std::optional<double> lowest(std::string_view name, const Labels& labels = {}) const;
 
   // A histogram's cumulative counts by upper edge, summed over all its samples: {le, count}, ascending; +Inf last.
   std::vector<std::pair<double, double>> buckets(std::string_view name, const Labels& labels = {}) const;

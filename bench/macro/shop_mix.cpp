@@ -10,6 +10,7 @@ namespace tidemark::bench {
 ShopMix::ShopMix(const Options& options)
     : options_(options),
       random_(options.seed),
+      goods_(options.product_count - options.rare_count),
       zipf_(std::max(options.product_count, options.rare_count + 1) - options.rare_count, options.zipf_s) {
   INVARIANT(options.product_count > options.rare_count, options.product_count, options.rare_count);
   product_of_rank_.resize(options.product_count - options.rare_count);
@@ -26,6 +27,7 @@ ShopOp ShopMix::next() {
     op = {ShopOpKind::kSetPrice, {pick_existing()}, 1 + static_cast<int64_t>(random_.below(kPriceCentsMax))};
   } else if ((dice -= options_.set_stock_share) < 0) {
     op = {ShopOpKind::kSetStock, {pick_existing()}, static_cast<int64_t>(random_.below(kStockMax))};
+    if (goods_.is_for_order(op.products.front())) op.kind = ShopOpKind::kSetPrice;  // its stock is the orders' affair
   } else if ((dice -= options_.batch_share) < 0) {
     op = {ShopOpKind::kBatchGet, pick_batch(), 0};
   } else {

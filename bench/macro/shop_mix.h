@@ -2,13 +2,14 @@
 //
 // Ranks follow a Zipf law; which product has which rank is a seeded shuffle, so that the popular ones lie in all slots.
 // The last `rare_count` products of the list are left out of the law and asked for uniformly with `rare_share`: names
-// that may not exist, so that proven absences are exercised too. Same seed and options: same operations, on every
-// machine. Threads: a plain value. I/O: none.
+// that may not exist, so that proven absences are exercised too. Nobody sets the stock of products that orders sell.
+// Same seed and options: same operations, on every machine. Threads: a plain value. I/O: none.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "bench/macro/goods.h"
 #include "bench/macro/random.h"
 #include "bench/macro/zipf.h"
 
@@ -53,6 +54,7 @@ class ShopMix {
 
   Options options_;
   Random random_;
+  Goods goods_;
   Zipf zipf_;
   std::vector<uint32_t> product_of_rank_;
 };

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/io/system_clock.h"
+#include "bench/macro/goods.h"
 #include "bench/macro/io/child_process.h"
 #include "bench/macro/random.h"
 #include "bench/macro/shop_mix.h"
@@ -55,14 +56,14 @@ Result<PackageIndex> read_apt_cache() {
 }
 
 // What the index does not know is made up, the same for the same seed.
-void set_product(pb::Product& product, const Package& package, Random& random) {
+void set_product(pb::Product& product, const Package& package, int64_t stock, Random& random) {
   product.set_sku(package.name);
   product.set_version(package.version);
   product.set_section(package.section);
   product.set_description(package.description);
   product.set_size_bytes(package.size);
   product.set_price_cents(1 + static_cast<int64_t>(random.below(ShopMix::kPriceCentsMax)));
-  product.set_stock(static_cast<int64_t>(random.below(ShopMix::kStockMax)));
+  product.set_stock(stock);
 }
 
 }  // namespace
@@ -79,24 +80,28 @@ Result<PackageIndex> read_package_index(const std::string& file) {
   return index;
 }
 
-Result<ImportResult> import_packages(const std::string& target, const std::vector<Package>& packages, uint64_t seed,
-                                     const std::function<void(uint64_t sent)>& on_progress) {
+Result<ImportResult> import_packages(const std::string& target, const std::vector<Package>& packages,
+                                     const ImportOptions& options) {
   const auto stub = pb::Catalog::NewStub(grpc::CreateChannel(target, grpc::InsecureChannelCredentials()));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kImportTimeout);
   pb::ImportProductsResponse response;
   const Instant begin = io::steady_now();
   const auto writer = stub->ImportProducts(&context, &response);
-  Random random(seed);
+  Random random(options.seed);
+  const Goods goods(static_cast<uint32_t>(packages.size()));
   ImportResult result;
   while (result.sent < packages.size()) {
     pb::ImportProductsRequest request;
     for (; result.sent < packages.size() && static_cast<size_t>(request.products_size()) < kProductsPerMessage;
          ++result.sent) {
-      set_product(*request.add_products(), packages[result.sent], random);
+      const auto place = static_cast<uint32_t>(result.sent);
+      const int64_t stock = goods.is_for_order(place) ? goods.initial_stock(place, options.hot_stock, random)
+                                                      : static_cast<int64_t>(random.below(ShopMix::kStockMax));
+      set_product(*request.add_products(), packages[result.sent], stock, random);
     }
     if (!writer->Write(request)) break;  // the service has ended the stream; its status says why
-    if (on_progress) on_progress(result.sent);
+    if (options.on_progress) options.on_progress(result.sent);
   }
   writer->WritesDone();
   const grpc::Status status = writer->Finish();

@@ -21,9 +21,13 @@ struct ImportResult {
   std::vector<std::string> rejections;  // the first few, in its words
   double seconds = 0;
 };
-// Streams all packages through ImportProducts; prices and stocks are made up from the seed. `on_progress` gets the
-// number sent.
-Result<ImportResult> import_packages(const std::string& target, const std::vector<Package>& packages, uint64_t seed,
-                                     const std::function<void(uint64_t sent)>& on_progress);
+struct ImportOptions {
+  uint64_t seed = 1;      // prices and stocks are made up from it
+  int64_t hot_stock = 0;  // of each of the hot goods
+  std::function<void(uint64_t sent)> on_progress;
+};
+// Streams all packages through ImportProducts.
+Result<ImportResult> import_packages(const std::string& target, const std::vector<Package>& packages,
+                                     const ImportOptions& options);
 
 }  // namespace tidemark::bench

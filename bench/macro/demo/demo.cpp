@@ -10,6 +10,7 @@
 #include "bench/macro/demo/fault_script.h"
 #include "bench/macro/demo/figures.h"
 #include "bench/macro/demo/judge.h"
+#include "bench/macro/io/http_get.h"
 
 namespace tidemark::bench {
 namespace {
@@ -163,7 +164,7 @@ class Demo {
     summary_.db_reads_bypass = static_cast<uint64_t>(std::llround(reads * scale));
     summary_.details["bypass"] = {{"requests", requests},
                                   {"db_reads", reads},
-                                  {"pg_rows_read", end.pg_rows_read - begin.pg_rows_read},
+                                  {"pg_rows_read", end.rows_read() - begin.rows_read()},
                                   {"latency_ms", (*report)["latency_ms"]}};
     return {};
   }
@@ -195,7 +196,7 @@ class Demo {
     summary_.seed = config_.seed;
     summary_.details["import"] = cluster_.import_details();
     summary_.details["faults"] = faults_.events;
-    summary_.details["pg_rows_read"] = after_.pg_rows_read - before_.pg_rows_read;
+    summary_.details["pg_rows_read"] = after_.rows_read() - before_.rows_read();
     summary_.details["psql"] = {{"acknowledged", written.size()}, {"failed", writer_->failed()}};
     return write_summary();
   }

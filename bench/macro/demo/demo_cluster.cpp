@@ -10,6 +10,7 @@
 
 #include "base/io/topology_store_file.h"
 #include "base/parse.h"
+#include "bench/macro/goods.h"
 #include "bench/macro/product_content.h"
 
 namespace tidemark::bench {
@@ -32,31 +33,14 @@ std::string list(const std::vector<std::string>& texts) {
 localcluster::Options DemoCluster::cluster_options() const {
   localcluster::Options options;
   options.directory = config_.directory / "cluster";
+  options.shards = config_.shards;
   options.fsync = true;
   options.with_catalog = true;
   options.schema_files = {config_.source / "services/catalog/schema.sql"};
   options.tables = {"catalog.product"};
-  options.families_file = families_file();
+  options.families_of_services = true;
   if (config_.plant == Plant::kStale) options.invalidator_arguments = {"--plant-mute-invalidations"};
   return options;
-}
-
-// The service knows its key families; nodes and invalidator are told by this file.
-Status DemoCluster::write_families() {
-  std::error_code error;
-  std::filesystem::create_directories(config_.directory, error);
-  if (error)
-    return fail(ErrorCode::kUnavailable,
-                fmt::format("cannot make {}: {}", config_.directory.string(), error.message()));
-  const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "tidemark-catalog";
-  auto catalog = ChildProcess::start({.arguments = {program.string(), "--write-families", families_file().string()},
-                                      .environment = {},
-                                      .error_log = config_.directory / "families.log"});
-  if (!catalog) return std::unexpected(catalog.error());
-  const auto exit_code = catalog->wait(std::chrono::seconds(10));
-  if (exit_code && *exit_code == 0) return {};
-  return fail(ErrorCode::kInternal, fmt::format("{} could not write its families; see {}/families.log",
-                                                program.string(), config_.directory.string()));
 }
 
 // Commits are acknowledged before they are on disk, and stay in memory for up to ten seconds: a crash loses them. What
@@ -98,19 +82,45 @@ Status DemoCluster::start() {
   if (!index) return std::unexpected(index.error());
   index_ = std::move(*index);
   if (auto status = clear_directory(); !status) return status;
-  if (auto status = write_families(); !status) return status;
-  progress_.say("starting 1 shard (primary and replica, fsync on), 3 cache nodes, invalidator and catalog service");
+  progress_.say(fmt::format(
+      "starting {} shards (each primary and replica, fsync on), 3 cache nodes, invalidator and catalog service",
+      config_.shards));
   auto cluster = localcluster::LocalCluster::create(cluster_options());
   if (!cluster) return std::unexpected(cluster.error());
   cluster_.emplace(std::move(*cluster));
   if (auto status = cluster_->start(); !status) return status;
-  CommitReader::Options options;
-  options.conninfo = cluster_->admin_conninfo(kPrimary);
-  options.stream.content_columns = product_content_columns();
-  auto commits = CommitReader::create(std::move(options));
+  if (auto status = read_bucket_owners(); !status) return status;
+  auto commits = ShardCommits::create({.conninfos = admin_conninfos(),
+                                       .tables = {{.content_columns = product_content_columns()}},
+                                       .shard_of = [this](Bucket bucket) { return shard_of(bucket); }});
   if (!commits) return std::unexpected(commits.error());
-  commits_ = std::move(*commits);
+  commits_.emplace(std::move(*commits));
   return {};
+}
+
+std::vector<std::string> DemoCluster::admin_conninfos() const {
+  std::vector<std::string> conninfos;
+  for (size_t shard = 0; shard < config_.shards; ++shard)
+    conninfos.push_back(cluster_->admin_conninfo(primary_of(shard)));
+  return conninfos;
+}
+
+// The demo moves no buckets: what the topology says at the start holds to the end.
+Status DemoCluster::read_bucket_owners() {
+  const auto topology = load_topology();
+  if (!topology) return std::unexpected(topology.error());
+  for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
+    const auto owner = topology->owner_of_bucket(static_cast<Bucket>(bucket));
+    if (!owner) return fail(ErrorCode::kCorrupt, fmt::format("the topology names no shard for bucket {}", bucket));
+    shard_of_bucket_.push_back(owner->shard);
+  }
+  return {};
+}
+
+Result<Topology> DemoCluster::load_topology() const {
+  const auto store = io::open_topology_store(cluster_->topology_address());
+  if (!store) return std::unexpected(store.error());
+  return store->load();
 }
 
 Status DemoCluster::fill() {
@@ -118,9 +128,11 @@ Status DemoCluster::fill() {
   progress_.say(fmt::format("the package index: {} packages in {} stanzas, {} duplicates, {} malformed{}",
                             packages.size(), index_.stanzas(), index_.duplicates(), index_.malformed(),
                             list(index_.malformed_examples())));
-  auto imported = import_packages(catalog_target(), packages, config_.seed, [&](uint64_t sent) {
+  const auto show = [&](uint64_t sent) {
     progress_.show(fmt::format("importing: {} of {} sent, {} committed", sent, packages.size(), commits_->commits()));
-  });
+  };
+  auto imported = import_packages(catalog_target(), packages,
+                                  {.seed = config_.seed, .hot_stock = Goods::kHotStock, .on_progress = show});
   if (!imported) return std::unexpected(imported.error());
   progress_.say(fmt::format("imported {} packages in {:.1f} s ({:.0f}/s), {} rejected{}", imported->stored,
                             imported->seconds, static_cast<double>(imported->stored) / imported->seconds,
@@ -151,23 +163,33 @@ Status DemoCluster::fill() {
 // The load begins when every node has heard of every commit of the import: what is measured is the system at work, not
 // the tail of the import.
 Status DemoCluster::settle() {
-  const auto text = cluster_->psql(kPrimary, "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint");
-  if (!text) return std::unexpected(text.error());
-  const auto goal = parse_i64(std::string_view(*text).substr(0, text->find('\n')));
-  if (!goal) return fail(ErrorCode::kCorrupt, fmt::format("Postgres gave the position '{}'", *text));
+  std::vector<double> goals;  // positions in the log, by shard
+  for (size_t shard = 0; shard < config_.shards; ++shard) {
+    const auto text = cluster_->psql(primary_of(shard), "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint");
+    if (!text) return std::unexpected(text.error());
+    const auto goal = parse_i64(std::string_view(*text).substr(0, text->find('\n')));
+    if (!goal) return fail(ErrorCode::kCorrupt, fmt::format("Postgres gave the position '{}'", *text));
+    goals.push_back(static_cast<double>(*goal));
+  }
   const auto deadline = std::chrono::steady_clock::now() + kSettleTimeout;
   while (std::chrono::steady_clock::now() < deadline) {
-    const auto counters = read_counters();
-    if (counters && std::ranges::all_of(counters->nodes, [&](const auto& node) {
-          return node.second.sum("tidemark_cache_tide_mark_lsn") >= static_cast<double>(*goal);
-        })) {
-      return {};
-    }
+    if (const auto settled = has_settled(goals); settled && *settled) return {};
     progress_.show("waiting until every node has heard of every imported row");
     std::this_thread::sleep_for(kSettleInterval);
   }
   return fail(ErrorCode::kDeadlineExceeded,
               fmt::format("the nodes have not heard of the whole import after {} s", kSettleTimeout.count()));
+}
+
+Result<bool> DemoCluster::has_settled(const std::vector<double>& goals) const {
+  const auto counters = read_counters();
+  if (!counters) return std::unexpected(counters.error());
+  for (size_t shard = 0; shard < goals.size(); ++shard) {
+    const std::string label = std::to_string(shard);
+    for (const auto& [name, metrics] : counters->nodes)
+      if (metrics.lowest("tidemark_cache_tide_mark_lsn", {{"shard", label}}).value_or(0) < goals[shard]) return false;
+  }
+  return true;
 }
 
 std::vector<std::string> DemoCluster::imported() const {
@@ -180,9 +202,7 @@ std::string DemoCluster::catalog_target() const {
 }
 
 Result<std::vector<bool>> DemoCluster::slots_of(const std::string& node) const {
-  const auto store = io::open_topology_store(cluster_->topology_address());
-  if (!store) return std::unexpected(store.error());
-  const auto topology = store->load();
+  const auto topology = load_topology();
   if (!topology) return std::unexpected(topology.error());
   std::vector<bool> slots(kSlotCount);
   for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
@@ -224,37 +244,14 @@ Result<nlohmann::json> DemoCluster::shop_report(const std::string& name) const {
 }
 
 std::unique_ptr<RowWriter> DemoCluster::start_row_writer() {
-  return RowWriter::start({.conninfo = cluster_->admin_conninfo(kPrimary),
+  return RowWriter::start({.conninfos = admin_conninfos(),
+                           .shard_of = [this](Bucket bucket) { return shard_of(bucket); },
                            .log = config_.directory / "psql.log",
                            .names = &names_,
                            .seasonal_count = config_.seasonal_count,
                            .rate = config_.writer_rate * (config_.plant == Plant::kLost ? 5 : 1),  // more to lose
                            .seed = config_.seed + 1,
                            .shop_seed = config_.seed});
-}
-
-Result<Counters> DemoCluster::read_counters() const {
-  Counters counters;
-  for (const auto& process : cluster_->processes()) {
-    if (!process.is_running) continue;
-    if (process.kind != localcluster::Kind::kNode && process.kind != localcluster::Kind::kCatalog) continue;
-    auto metrics = read_metrics(process.metrics_port);
-    if (!metrics) return std::unexpected(metrics.error().with_context(process.name));
-    if (process.kind == localcluster::Kind::kCatalog)
-      counters.catalog = std::move(*metrics);
-    else
-      counters.nodes[process.name] = std::move(*metrics);
-  }
-  for (const char* server : {kPrimary, kReplica}) {
-    const auto rows =
-        cluster_->psql(server,
-                       "SELECT coalesce(sum(idx_tup_fetch + seq_tup_read), 0)::bigint FROM pg_stat_user_tables "
-                       "WHERE schemaname = 'catalog'");
-    if (!rows) continue;  // a stopped server counts nothing
-    const std::string_view text = std::string_view(*rows).substr(0, rows->find('\n'));
-    counters.pg_rows_read += static_cast<double>(parse_i64(text).value_or(0));
-  }
-  return counters;
 }
 
 std::string DemoCluster::lines_to_try() const {
@@ -266,7 +263,7 @@ std::string DemoCluster::lines_to_try() const {
   lines += fmt::format("  redis-cli -c -p {} VERIFY 'product:{{{}}}'\n",
                        node && !node->ports.empty() ? node->ports.front() : 0, sku);
   lines += fmt::format("  psql '{}' -c \"UPDATE catalog.product SET stock = 42 WHERE sku = '{}'\"\n",
-                       cluster_->admin_conninfo(kPrimary), sku);
+                       cluster_->admin_conninfo(primary_of(shard_of(bucket_of_natural_key(sku)))), sku);
   lines += fmt::format("  {} call {} tidemark.catalog.v1.Catalog/GetProduct '{{\"sku\": \"{}\"}}'\n", tools,
                        catalog_target(), sku);
   lines += fmt::format("  {} status --topology {}\n", tools, cluster_->topology_address());

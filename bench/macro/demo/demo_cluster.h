@@ -1,7 +1,9 @@
 // The cluster as demo and outage matrix use it: started, filled with the catalogue, observed, and a shop to load it.
 //
-// Threads: one. The oracle's slot exists from before the import on, so that the commit order is complete.
+// Threads: one. The oracle's slots exist from before the import on, so that the commit order is complete.
 #pragma once
+
+#include <fmt/format.h>
 
 #include <map>
 #include <memory>
@@ -10,11 +12,12 @@
 #include <string>
 #include <vector>
 
+#include "base/topology/topology.h"
 #include "bench/macro/demo/catalogue.h"
+#include "bench/macro/demo/counters.h"
 #include "bench/macro/demo/demo_config.h"
+#include "bench/macro/demo/shard_commits.h"
 #include "bench/macro/io/child_process.h"
-#include "bench/macro/io/commit_reader.h"
-#include "bench/macro/io/http_get.h"
 #include "bench/macro/io/progress_line.h"
 #include "bench/macro/io/row_writer.h"
 #include "tools/localcluster/local_cluster.h"
@@ -25,36 +28,31 @@ inline std::unexpected<Error> interrupted() {
   return fail(ErrorCode::kUnavailable, "interrupted; there is no verdict");
 }
 
-// Counters of all programs at one moment.
-struct Counters {
-  std::map<std::string, MetricsText> nodes;
-  MetricsText catalog;
-  double pg_rows_read = 0;  // rows of catalog.product that Postgres read, primary and replica
-};
-
 class DemoCluster {
  public:
+  // What is stopped in faults and outages.
   static constexpr const char* kPrimary = "s0-primary";
   static constexpr const char* kReplica = "s0-replica1";
-  static constexpr const char* kNode = "n2";  // the one that is killed
+  static constexpr const char* kNode = "n2";
   static constexpr std::chrono::seconds kSettleTimeout{60};
   static constexpr std::chrono::milliseconds kSettleInterval{200};
 
   DemoCluster(const DemoConfig& config, ProgressLine& progress) : config_(config), progress_(progress) {}
 
-  Status start();                  // processes, the oracle's slot
+  Status start();                  // processes, the oracle's slots
   Status fill();                   // the import; names() and imported() afterwards
   Status make_commits_volatile();  // --plant lost
   Status stop() { return cluster_->stop_all(); }
   bool is_started() const { return cluster_.has_value(); }
 
   localcluster::LocalCluster& local() { return *cluster_; }
-  CommitReader& commits() { return *commits_; }
+  ShardCommits& commits() { return *commits_; }
   void drop_commit_reader() { commits_.reset(); }
   const std::vector<std::string>& names() const { return names_; }  // the packages, then the seasonal ones
   std::vector<std::string> imported() const;
   const nlohmann::json& import_details() const { return import_details_; }
   std::string catalog_target() const;
+  size_t shard_of(Bucket bucket) const { return shard_of_bucket_.at(bucket); }
   Result<std::vector<bool>> slots_of(const std::string& node) const;
 
   Result<ChildProcess> start_shop(const std::vector<std::string>& extra, const std::string& name);
@@ -62,21 +60,25 @@ class DemoCluster {
   Result<nlohmann::json> shop_report(const std::string& name) const;
   std::unique_ptr<RowWriter> start_row_writer();
 
-  Result<Counters> read_counters() const;
+  Result<Counters> read_counters() const { return bench::read_counters(*cluster_); }
   std::string lines_to_try() const;  // redis-cli, psql, tidemarkctl
 
  private:
   localcluster::Options cluster_options() const;
-  std::filesystem::path families_file() const { return config_.directory / "families.json"; }
   Status clear_directory();
   Status settle();
-  Status write_families();
+  Result<bool> has_settled(const std::vector<double>& goals) const;
+  std::string primary_of(size_t shard) const { return fmt::format("s{}-primary", shard); }
+  std::vector<std::string> admin_conninfos() const;  // of the primaries, by shard
+  Status read_bucket_owners();
+  Result<Topology> load_topology() const;
 
   const DemoConfig& config_;
   ProgressLine& progress_;
   std::optional<localcluster::LocalCluster> cluster_;
-  std::unique_ptr<CommitReader> commits_;
+  std::optional<ShardCommits> commits_;
   PackageIndex index_;
+  std::vector<size_t> shard_of_bucket_;
   std::vector<std::string> names_;
   size_t imported_count_ = 0;
   nlohmann::json import_details_ = nlohmann::json::object();

@@ -23,6 +23,7 @@ struct DemoConfig {
   Duration bypass = std::chrono::seconds(5);
   Duration deadline = std::chrono::milliseconds(500);
   uint64_t seed = 1;
+  uint32_t shards = 2;
   double rate = 500;
   double writer_rate = 20;       // rows per second that psql changes
   uint32_t seasonal_count = 50;  // names that psql inserts and deletes

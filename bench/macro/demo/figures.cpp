@@ -31,8 +31,7 @@ class LagCounts {
 }  // namespace
 
 double database_reads(const Counters& before, const Counters& after) {
-  constexpr std::string_view kLoads = "tidemark_client_loads_total";
-  return after.catalog.sum(kLoads) - before.catalog.sum(kLoads);
+  return counted_between(before, {}, after, "catalog", "tidemark_client_loads_total");
 }
 
 LagFigures lag_between(const Counters& before, const std::map<std::string, MetricsText>& killed,

@@ -10,7 +10,8 @@
 
 namespace tidemark::bench {
 
-// Rows the service read from the database between two moments, by its own count: loads after a miss and bypasses.
+// Rows the catalog service read from the database between two moments, by its own count: loads after a miss and
+// bypasses.
 double database_reads(const Counters& before, const Counters& after);
 
 // From the nodes' histograms: commit (its stamp in the log) to applied at the node. A node that was killed in between

@@ -35,6 +35,7 @@ void declare(io::Options& options, DemoConfig& config, Texts& texts) {
   options.real("bypass", texts.bypass, "seconds of the run without cache after it");
   options.duration("deadline", config.deadline, "of each call of the shop");
   options.number("seed", config.seed, {}, "same seed, same catalogue prices and same requests");
+  options.number("shards", config.shards, {.min = 1, .max = 16}, "Postgres shards, each a primary and a replica");
   options.real("rate", config.rate, "requests per second");
   options.real("writer-rate", config.writer_rate, "rows per second that psql changes behind the service's back");
   options.flag("keep", config.keep, "leave everything running and print what to try; end it with: tools/demo stop");

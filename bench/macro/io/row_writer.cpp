@@ -11,6 +11,7 @@
 #include "base/io/system_clock.h"
 #include "base/parse.h"
 #include "base/slot.h"
+#include "bench/macro/goods.h"
 #include "bench/macro/io/child_process.h"
 #include "bench/macro/open_loop.h"
 #include "bench/macro/random.h"
@@ -40,7 +41,9 @@ class Writer final : public RowWriter {
         ranking_({.seed = options_.shop_seed,
                   .product_count = static_cast<uint32_t>(options_.names->size()),
                   .rare_count = options_.seasonal_count}),
+        goods_(static_cast<uint32_t>(options_.names->size()) - options_.seasonal_count),
         is_in_season_(options_.seasonal_count, false),
+        psqls_(options_.conninfos.size()),
         thread_([this] { run(); }) {}
   ~Writer() override { stop(); }
 
@@ -58,6 +61,7 @@ class Writer final : public RowWriter {
  private:
   struct Change {
     std::string sql;
+    size_t shard = 0;
     uint32_t product = 0;
     bool is_deletion = false;
     std::optional<uint32_t> seasonal;  // flips when it was acknowledged
@@ -66,12 +70,13 @@ class Writer final : public RowWriter {
   void run() {
     const OpenLoop loop(io::steady_now(), options_.rate);
     for (uint64_t i = 0; sleep_until(loop.due_at(i)); ++i) {
-      if (!psql_ && !start_psql()) {
+      const Change change = next_change();
+      if (!psqls_[change.shard] && !start_psql(change.shard)) {
         ++failed_;
         if (!sleep_until(io::steady_now() + kRestartInterval)) return;
         continue;
       }
-      execute(next_change());
+      execute(*psqls_[change.shard], change);
     }
   }
 
@@ -82,13 +87,14 @@ class Writer final : public RowWriter {
                              [this] { return is_stopped_; });
   }
 
-  bool start_psql() {
-    auto child = ChildProcess::start({.arguments = {"psql", "-X", "-q", "-A", "-t", "-F", "|", "-d", options_.conninfo},
-                                      .environment = {"PGOPTIONS=-c statement_timeout=2000", "PGCONNECT_TIMEOUT=2"},
-                                      .error_log = options_.log,
-                                      .with_input = true});
+  bool start_psql(size_t shard) {
+    auto child =
+        ChildProcess::start({.arguments = {"psql", "-X", "-q", "-A", "-t", "-F", "|", "-d", options_.conninfos[shard]},
+                             .environment = {"PGOPTIONS=-c statement_timeout=2000", "PGCONNECT_TIMEOUT=2"},
+                             .error_log = options_.log,
+                             .with_input = true});
     if (!child) return false;
-    psql_.emplace(std::move(*child));
+    psqls_[shard].emplace(std::move(*child));
     return true;
   }
 
@@ -102,34 +108,44 @@ class Writer final : public RowWriter {
     const uint64_t place = random_.uniform() < 0.5 ? random_.below(first_seasonal) : zipf_.sample(random_) - 1;
     const uint32_t product = ranking_.product_at(place + 1);
     const std::string& sku = (*options_.names)[product];
-    return {fmt::format("UPDATE catalog.product SET stock = {} WHERE bucket = {} AND sku = {} RETURNING row_version",
-                        random_.below(10'000), bucket_of_natural_key(sku), sql_text(sku)),
-            product, false, std::nullopt};
+    const char* column = goods_.is_for_order(product) ? "price_cents" : "stock";
+    return change(sku, product,
+                  fmt::format("UPDATE catalog.product SET {} = {} WHERE bucket = {} AND sku = {} RETURNING row_version",
+                              column, random_.below(10'000), bucket_of_natural_key(sku), sql_text(sku)));
+  }
+
+  Change change(const std::string& sku, uint32_t product, std::string sql) const {
+    const size_t shard = options_.shard_of ? options_.shard_of(bucket_of_natural_key(sku)) : 0;
+    return {.sql = std::move(sql), .shard = shard, .product = product, .is_deletion = false, .seasonal = std::nullopt};
   }
 
   Change seasonal_change(uint32_t product, uint32_t which) {
     const std::string& sku = (*options_.names)[product];
+    Change next;
     if (is_in_season_[which]) {
-      return {fmt::format("DELETE FROM catalog.product WHERE bucket = {} AND sku = {} RETURNING 0",
-                          bucket_of_natural_key(sku), sql_text(sku)),
-              product, true, which};
+      next = change(sku, product,
+                    fmt::format("DELETE FROM catalog.product WHERE bucket = {} AND sku = {} RETURNING 0",
+                                bucket_of_natural_key(sku), sql_text(sku)));
+      next.is_deletion = true;
+    } else {
+      next = change(sku, product,
+                    fmt::format("INSERT INTO catalog.product (bucket, sku, version, section, description, size_bytes, "
+                                "price_cents, stock) VALUES ({}, {}, '1.0', 'seasonal', 'comes and goes', 1, 100, {}) "
+                                "RETURNING row_version",
+                                bucket_of_natural_key(sku), sql_text(sku), random_.below(10'000)));
     }
-    return {
-        fmt::format(
-            "INSERT INTO catalog.product (bucket, sku, version, section, description, size_bytes, price_cents, stock) "
-            "VALUES ({}, {}, '1.0', 'seasonal', 'comes and goes', 1, 100, {}) RETURNING row_version",
-            bucket_of_natural_key(sku), sql_text(sku), random_.below(10'000)),
-        product, false, which};
+    next.seasonal = which;
+    return next;
   }
 
-  void execute(const Change& change) {
-    if (!psql_->write(fmt::format("{};\n\\echo {}\n", change.sql, kEndMark))) return give_up();
+  void execute(ChildProcess& psql, const Change& change) {
+    if (!psql.write(fmt::format("{};\n\\echo {}\n", change.sql, kEndMark))) return give_up(change.shard);
     std::optional<int64_t> version;
     const Instant deadline = io::steady_now() + kStatementTimeout + milliseconds(500);
     while (true) {
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - io::steady_now());
-      const auto line = psql_->read_line(std::max(left, milliseconds(0)));
-      if (!line) return give_up();
+      const auto line = psql.read_line(std::max(left, milliseconds(0)));
+      if (!line) return give_up(change.shard);
       if (*line == kEndMark) break;
       if (const auto number = parse_i64(*line)) version = *number;
     }
@@ -142,17 +158,18 @@ class Writer final : public RowWriter {
     if (!change.is_deletion) acknowledged_.push_back({change.product, *version, now_us});
   }
 
-  void give_up() {
+  void give_up(size_t shard) {
     ++failed_;
-    psql_.reset();
+    psqls_[shard].reset();
   }
 
   Options options_;
   Random random_;
   Zipf zipf_;
   ShopMix ranking_;  // only for which product has which rank
+  Goods goods_;
   std::vector<bool> is_in_season_;
-  std::optional<ChildProcess> psql_;
+  std::vector<std::optional<ChildProcess>> psqls_;  // by shard; none: it ended
   std::vector<AcknowledgedWrite> acknowledged_;
   uint64_t failed_ = 0;
   std::mutex mutex_;

@@ -37,7 +37,7 @@ class CommitOrder : public testing::Test {
     const Status started = cluster_->start();
     ASSERT_TRUE(started.has_value()) << started.error().to_string();
     auto reader = CommitReader::create(
-        {.conninfo = cluster_->admin_conninfo(kPrimary), .stream = {.content_columns = product_content_columns()}});
+        {.conninfo = cluster_->admin_conninfo(kPrimary), .stream = {.tables = {{.content_columns = product_content_columns()}}}});
     ASSERT_TRUE(reader.has_value()) << reader.error().to_string();
     reader_ = std::move(*reader);
   }
@@ -49,7 +49,7 @@ class CommitOrder : public testing::Test {
 
   // Only names that come and go: they need no rows to begin with.
   std::unique_ptr<RowWriter> start_writer() {
-    return RowWriter::start({.conninfo = cluster_->admin_conninfo(kPrimary),
+    return RowWriter::start({.conninfos = {cluster_->admin_conninfo(kPrimary)},
                              .log = directory_ / "psql.log",
                              .names = &names_,
                              .seasonal_count = 3,

@@ -12,7 +12,8 @@ using testing::IsEmpty;
 
 CommitStream::Options options() {
   CommitStream::Options options;
-  options.content_columns = {"price_cents", "description"};
+  options.tables = {{.content_columns = {"price_cents", "description"}},
+                    {.name = "shop.orders", .key_column = "id", .state_column = "state", .key_prefix = "order:"}};
   return options;
 }
 
@@ -35,6 +36,19 @@ TEST(CommitStream, GivesTheRowsOfATransactionWithItsCommitTime) {
                                    "description[text]:'a game'",
                                    "COMMIT 754 (at 2025-11-25 12:00:00.5+00)"});
   EXPECT_THAT(commits, ElementsAre(RowCommit{"0ad", 7, false, content_hash({"1999", "a game"}), kNoon + 500'000}));
+}
+
+TEST(CommitStream, FollowsSeveralTablesAndKeepsTheStateOfThoseThatHaveOne) {
+  const auto commits =
+      commits_of({"BEGIN", "table shop.order_line: INSERT: order_id[bigint]:17",
+                  "table shop.orders: INSERT: id[bigint]:17 row_version[bigint]:1 state[text]:'pending'",
+                  "COMMIT (at 2025-11-25 12:00:00+00)"});
+  EXPECT_THAT(commits, ElementsAre(RowCommit{.key = "order:17",
+                                             .version = 1,
+                                             .content = content_hash({}),
+                                             .commit_us = kNoon,
+                                             .table = 1,
+                                             .state = "pending"}));
 }
 
 TEST(CommitStream, KeepsRowsBackUntilTheirCommit) {
