@@ -34,7 +34,7 @@ class RowWriter {
 
   struct Options {
     std::vector<std::string> conninfos;               // one per shard
-    std::function<size_t(Bucket)> shard_of;           // index into conninfos; not set: the first
+    std::function<size_t(Bucket)> shard_of{};         // index into conninfos; not set: the first
     std::filesystem::path log;                        // psql's standard error
     const std::vector<std::string>* names = nullptr;  // outlives the writer; the last `seasonal_count` come and go
     uint32_t seasonal_count = 0;
