@@ -128,8 +128,9 @@ class CacheClient : public std::enable_shared_from_this<CacheClient> {
   virtual ClientMetrics& metrics() = 0;
 
   // What repositories use; on the context's thread only. Replies arrive raw, error replies as values (MOVED followed).
+  // With `wants_late_reply`, `done` may be called once more after kDeadlineExceeded, with the reply that still came.
   virtual void execute(std::string_view key, std::string request, Duration timeout, bool is_idempotent,
-                       Callback<Result<RespValue>> done) = 0;
+                       Callback<Result<RespValue>> done, bool wants_late_reply = false) = 0;
   // "host:port" of the worker that serves the key; requests to one address are pipelined on one link.
   virtual Result<std::string> address_of(std::string_view key) const = 0;
   // Closes all links; what is pending fails. On the context's thread.

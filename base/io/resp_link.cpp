@@ -32,6 +32,8 @@ struct Request {
   std::string bytes;  // empty once written
   Instant deadline;
   RespLink::Handler handler;  // empty once answered
+  bool wants_late_reply = false;
+  RespLink::Handler late{};  // answered by its deadline, written, and still waiting for the reply itself
 };
 using RequestPtr = std::shared_ptr<Request>;
 
@@ -52,7 +54,7 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
         connect_timer_(context),
         expiry_timer_(context) {}
 
-  void send(std::string bytes, Duration timeout, RespLink::Handler handler);
+  void send(std::string bytes, Duration timeout, RespLink::Handler handler, bool wants_late_reply);
   bool is_up() const { return state_ == State::kUp; }
   size_t in_flight() const { return queue_.size() + sent_.size(); }
   void close();
@@ -128,9 +130,10 @@ std::optional<Error> LinkCore::refusal(size_t bytes) const {
   return std::nullopt;
 }
 
-void LinkCore::send(std::string bytes, Duration timeout, RespLink::Handler handler) {
+void LinkCore::send(std::string bytes, Duration timeout, RespLink::Handler handler, bool wants_late_reply) {
   if (auto error = refusal(bytes.size())) return complete_later(std::move(handler), std::move(*error));
-  auto request = std::make_shared<Request>(Request{std::move(bytes), steady_now() + timeout, std::move(handler)});
+  auto request = std::make_shared<Request>(
+      Request{std::move(bytes), steady_now() + timeout, std::move(handler), wants_late_reply});
   queued_bytes_ += request->bytes.size();
   queue_.push_back(request);
   expiry_.push_back(std::move(request));
@@ -293,7 +296,11 @@ bool LinkCore::on_reply(RespValue reply) {
   failures_ = 0;
   RequestPtr request = std::move(sent_.front());
   sent_.pop_front();
-  if (request->handler) std::exchange(request->handler, nullptr)(std::move(reply));
+  if (request->handler) {
+    std::exchange(request->handler, nullptr)(std::move(reply));
+  } else if (request->late) {
+    std::exchange(request->late, nullptr)(std::move(reply));
+  }
   return true;
 }
 
@@ -356,18 +363,20 @@ void LinkCore::arm_expiry() {
 
 void LinkCore::expire() {
   const Instant now = steady_now();
-  std::vector<RespLink::Handler> late;
+  std::vector<std::pair<RequestPtr, RespLink::Handler>> late;
   while (!expiry_.empty() && (expiry_.front()->deadline <= now || !expiry_.front()->handler)) {
     std::pop_heap(expiry_.begin(), expiry_.end(), LaterDeadline());
-    if (expiry_.back()->handler) late.push_back(std::exchange(expiry_.back()->handler, nullptr));
+    RequestPtr& request = expiry_.back();
+    if (request->handler) late.emplace_back(request, std::exchange(request->handler, nullptr));
     expiry_.pop_back();
   }
   if (!late.empty() && !sent_.empty() && now - last_read_ > kSilentMax) {
     break_link(ErrorCode::kUnavailable, "nothing was read for 2 s while requests timed out");
   }
   arm_expiry();
-  for (RespLink::Handler& handler : late) {
+  for (auto& [request, handler] : late) {
     handler(fail(ErrorCode::kDeadlineExceeded, name_ + ": no reply before the deadline"));
+    if (request->wants_late_reply && request->bytes.empty()) request->late = std::move(handler);
   }
 }
 
@@ -376,8 +385,8 @@ class LinkHandle final : public RespLink {
  public:
   explicit LinkHandle(std::shared_ptr<LinkCore> core) : core_(std::move(core)) {}
   ~LinkHandle() override { core_->close(); }
-  void send(std::string request, Duration timeout, Handler handler) override {
-    core_->send(std::move(request), timeout, std::move(handler));
+  void send(std::string request, Duration timeout, Handler handler, bool wants_late_reply) override {
+    core_->send(std::move(request), timeout, std::move(handler), wants_late_reply);
   }
   bool is_connected() const override { return core_->is_up(); }
   size_t in_flight() const override { return core_->in_flight(); }

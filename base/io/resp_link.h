@@ -2,7 +2,8 @@
 //
 // Requests are written in call order and answered in that order. The link connects by itself on the first request and
 // reconnects on the next one after a failure (an idle connection closed by the server is no failure). A request that
-// passes its deadline is completed with kDeadlineExceeded at once; its reply, when it still comes, is read and dropped.
+// passes its deadline is completed with kDeadlineExceeded at once; its reply, when it still comes, is read and dropped
+// (or, with `wants_late_reply`, given to the same handler as a second answer).
 // Requests not yet written fail with kUnavailable, those written without an answer with kOutcomeUnknown.
 // While it waits to reconnect after a failed connect (reconnect_delay, doubled), requests are refused with kUnavailable at
 // once. Wrong credentials are kUnauthenticated. A link on which requests time out and nothing is read for 2 s is closed.
@@ -46,7 +47,7 @@ class RespLink {
   virtual ~RespLink() = default;
 
   // `request` holds exactly one encoded request. `timeout` counts from now.
-  virtual void send(std::string request, Duration timeout, Handler handler) = 0;
+  virtual void send(std::string request, Duration timeout, Handler handler, bool wants_late_reply = false) = 0;
   virtual bool is_connected() const = 0;
   virtual size_t in_flight() const = 0;
   // Fails everything pending with kUnavailable / kOutcomeUnknown and closes.

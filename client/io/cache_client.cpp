@@ -56,6 +56,8 @@ struct Call {
   bool is_idempotent = false;
   int redirects = 0;
   bool was_retried = false;
+  bool wants_late_reply = false;
+  bool is_late = false;  // answered with kDeadlineExceeded; only its reply may follow
   Callback<Result<RespValue>> done;
 };
 using CallPtr = std::shared_ptr<Call>;
@@ -89,12 +91,13 @@ class CacheClientImpl final : public CacheClient {
   ClientMetrics& metrics() override { return metrics_; }
 
   void execute(std::string_view key, std::string request, Duration timeout, bool is_idempotent,
-               Callback<Result<RespValue>> done) override {
+               Callback<Result<RespValue>> done, bool wants_late_reply = false) override {
     auto call = std::make_shared<Call>();
     call->slot = slot_of_key(key);
     call->request = std::move(request);
     call->deadline = steady_now() + timeout;
     call->is_idempotent = is_idempotent;
+    call->wants_late_reply = wants_late_reply;
     call->done = std::move(done);
     retries_.on_request();
     attempt(std::move(call));
@@ -193,16 +196,20 @@ void CacheClientImpl::attempt(CallPtr call) {
                    fmt::format("{} did not answer lately; it is asked again within {} ms",
                                view_.address(*index).to_string(), to_millis(options_.breaker_open_for_max))});
   }
-  worker.link->send(call->request, timeout,
-                    [self = shared(), call, index = *index, timeout](Result<RespValue> reply) mutable {
-                      self->on_reply(std::move(call), index, timeout, std::move(reply));
-                    });
+  worker.link->send(
+      call->request, timeout,
+      [self = shared(), call, index = *index, timeout](Result<RespValue> reply) mutable {
+        self->on_reply(call, index, timeout, std::move(reply));
+      },
+      call->wants_late_reply);
 }
 
 void CacheClientImpl::on_reply(CallPtr call, uint16_t worker, Duration timeout, Result<RespValue> reply) {
+  if (call->is_late) return call->done(std::move(reply));
   if (worker < workers_.size() && workers_[worker] != nullptr) report(*workers_[worker], reply, timeout);
   if (reply && reply->is_error() && follow_moved(call, worker, *reply)) return attempt(std::move(call));
   if (!reply && retry(call, reply.error())) return;
+  call->is_late = !reply && reply.error().code == ErrorCode::kDeadlineExceeded;
   call->done(std::move(reply));
 }
 

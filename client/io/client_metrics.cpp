@@ -10,10 +10,11 @@ struct Counter {
   std::string_view label;  // the one label of its series
   std::string_view help;
 };
-constexpr std::array<Counter, 9> kCounters = {{
+constexpr std::array<Counter, 10> kCounters = {{
     {"bypass", "reason", "Reads that passed the cache by"},
     {"fills", "verdict", "Values offered to nodes, by their verdict"},
     {"invalidations", "outcome", "Keys invalidated after own commits"},
+    {"leases", "outcome", "Leases that came late, and leases given back unfilled"},
     {"loads", "source", "Loads from the database"},
     {"redirects", "kind", "Requests sent on to another node"},
     {"replica_refused", "reason", "Loads that could not use a replica"},

@@ -168,7 +168,11 @@ void RepositoryImpl::ask_node(const FlightPtr& flight) {
   const Duration timeout = std::min(options_.node_timeout, flight->leader->deadline - now);
   cache_->execute(
       flight->item().key, make_getl(flight->item().key, millis_of(flight->leader->max_stale)), timeout, false,
-      [self = shared(), flight, now](Result<RespValue> reply) { self->on_node_answer(flight, now, std::move(reply)); });
+      [self = shared(), flight, now, is_late = false](Result<RespValue> reply) mutable {
+        if (std::exchange(is_late, true)) return self->on_late_answer(flight, std::move(reply));
+        self->on_node_answer(flight, now, std::move(reply));
+      },
+      /*wants_late_reply=*/true);
 }
 
 void RepositoryImpl::on_node_answer(const FlightPtr& flight, Instant sent, Result<RespValue> reply) {
@@ -184,6 +188,20 @@ void RepositoryImpl::on_node_answer(const FlightPtr& flight, Instant sent, Resul
   }
   flight->lease = std::get<GetlMiss>(std::move(*answer));
   load_flight(flight);
+}
+
+// The database was asked meanwhile. A lease that comes only now would keep the key BUSY for everybody until it ends by
+// itself: the load's value is filled with it.
+void RepositoryImpl::on_late_answer(const FlightPtr& flight, Result<RespValue> reply) {
+  if (!reply || reply->is_error() || flight->lease) return;
+  auto answer = parse_getl(std::move(*reply));
+  auto* miss = answer ? std::get_if<GetlMiss>(&*answer) : nullptr;
+  if (miss == nullptr) return;
+  metrics().count("leases", "late");
+  flight->lease = std::move(*miss);
+  if (!flight->is_settled) return;  // settling will fill or give it back
+  if (!flight->unfilled) return give_back_lease(flight);
+  fill(flight, *std::exchange(flight->unfilled, std::nullopt));
 }
 
 // nullopt: a proven absence.
@@ -244,6 +262,7 @@ void RepositoryImpl::give_back_lease(const FlightPtr& flight) {
 }
 
 void RepositoryImpl::settle(const FlightPtr& flight, Result<Found> found) {
+  flight->is_settled = true;
   if (!found) give_back_lease(flight);
   leave_batch(flight);
   if (flight->id == 0) return deliver(flight->leader, found);

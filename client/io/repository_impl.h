@@ -47,6 +47,13 @@ struct Found {
 
 struct Batch;
 
+// A value with what proves it: what SETV takes.
+struct ProvenValue {
+  std::string bytes;  // empty: absent
+  Proof proof;
+  std::optional<Lsn> hi;
+};
+
 struct Flight {
   uint64_t id = 0;  // 0: nobody else may join
   OperationPtr leader;
@@ -55,6 +62,8 @@ struct Flight {
   std::optional<GetlMiss> lease;  // what allows and guides a fill
   std::string_view bypass;        // why the database is asked without a lease; empty: it is a miss, or not asked yet
   int heals = 0;
+  bool is_settled = false;
+  std::optional<ProvenValue> unfilled;  // loaded while the node's answer was late: a lease may still come
   std::shared_ptr<Batch> batch;
 
   const KeyItem& item() const { return leader->item; }
@@ -100,6 +109,7 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   void arm_deadline(const OperationPtr& operation);
   void ask_node(const FlightPtr& flight);
   void on_node_answer(const FlightPtr& flight, Instant sent, Result<RespValue> reply);
+  void on_late_answer(const FlightPtr& flight, Result<RespValue> reply);
   void on_busy(const FlightPtr& flight, const GetlBusy& busy);
   void on_hit(const FlightPtr& flight, Instant sent, std::optional<std::string> value, int64_t bound_ms);
   void leave_batch(const FlightPtr& flight);
@@ -128,7 +138,7 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   bool settle_from_rows(const FlightPtr& flight, const Load& load, const ProvenRows& rows, const LoadedRows& sorted,
                         bool may_ask_primary);
   bool reload_refused(const FlightPtr& flight, ShardId shard, const ProvenBucket& bucket);
-  void fill(const FlightPtr& flight, std::string bytes, const ProvenRows& rows, ShardId shard);
+  void fill(const FlightPtr& flight, const ProvenValue& value);
   Result<std::string> key_of_row(const Row& row) const;
 
   // repository_stage.cpp

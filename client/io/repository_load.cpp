@@ -251,7 +251,12 @@ bool RepositoryImpl::settle_from_rows(const FlightPtr& flight, const Load& load,
     bytes = std::move(value->bytes);
   }
   settle(flight, std::move(found));
-  if (flight->lease) fill(flight, std::move(bytes), rows, load.shard);
+  ProvenValue value{std::move(bytes), rows.proof(load.shard, flight->bucket), rows.hi};
+  if (flight->lease) {
+    fill(flight, value);
+  } else if (flight->bypass == "deadline") {
+    flight->unfilled = std::move(value);
+  }
   return true;
 }
 
@@ -265,16 +270,16 @@ bool RepositoryImpl::reload_refused(const FlightPtr& flight, ShardId shard, cons
 }
 
 // The caller has its answer already; whatever the node says is only counted.
-void RepositoryImpl::fill(const FlightPtr& flight, std::string bytes, const ProvenRows& rows, ShardId shard) {
+void RepositoryImpl::fill(const FlightPtr& flight, const ProvenValue& value) {
   if (fills_in_flight_ >= options_.fills_in_flight_max) return metrics().count("fills", "dropped");
   ++fills_in_flight_;
   Fill request;
   request.key = flight->item().key;
   request.lease = flight->lease->lease;
-  request.proof = rows.proof(shard, flight->bucket);
-  request.value = bytes;
-  request.hi = rows.hi;
-  request.is_absent = bytes.empty();
+  request.proof = value.proof;
+  request.value = value.bytes;
+  request.hi = value.hi;
+  request.is_absent = value.bytes.empty();
   cache_->execute(flight->item().key, make_setv(request), options_.fill_timeout, false,
                   [self = shared(), flight](Result<RespValue> reply) {
                     --self->fills_in_flight_;

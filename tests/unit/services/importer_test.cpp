@@ -16,8 +16,9 @@ struct Import {
   std::shared_ptr<Importer> importer =
       std::make_shared<Importer>(store, [this] { return time_left; }, [this] { return is_cancelled.load(); });
 
-  void add(int from, int to, const std::string& version = "1") {
+  void add(int from, int to, const std::string& version = "1", bool keep_price_and_stock = true) {
     pb::ImportProductsRequest request;
+    request.set_keep_price_and_stock(keep_price_and_stock);
     for (int i = from; i < to; ++i) {
       request.add_products()->set_sku("p" + std::to_string(i));
       request.mutable_products(request.products_size() - 1)->set_version(version);
@@ -66,6 +67,18 @@ TEST(Importer, TriesABatchAgainAfterErrorsThatPass) {
   ASSERT_TRUE(import.flush());
   EXPECT_EQ(import.store->batches_tried, 4);
   EXPECT_EQ(import.importer->summary().imported(), 10);
+}
+
+// The first try may be in, and a price set since then would be lost by the second.
+TEST(Importer, DoesNotSetPricesASecondTimeAfterAnUnknownOutcome) {
+  Import import;
+  import.store->write_errors = {{ErrorCode::kAborted, "deadlock"}, {ErrorCode::kOutcomeUnknown, "lost"}};
+  import.add(0, 10, "1", /*keep_price_and_stock=*/false);
+  Status status = import.flush();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kOutcomeUnknown);
+  EXPECT_NE(status.error().message.find("keep_price_and_stock"), std::string::npos);
+  EXPECT_EQ(import.store->batches_tried, 2);
 }
 
 TEST(Importer, GivesUpAfterItsAttempts) {

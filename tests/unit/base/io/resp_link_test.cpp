@@ -105,6 +105,32 @@ TEST_F(RespLinkTest, ALateReplyIsDroppedAndTheNextOneStillFits) {
   EXPECT_EQ(results_[1], "next=+next");
 }
 
+TEST_F(RespLinkTest, ALateReplyReachesTheHandlerThatWantsItAsASecondAnswer) {
+  FakeRespServer server(context_, [](const auto& request) { return request[1] == "slow" ? "" : echo(request); });
+  auto link = link_to(server.port());
+  link->send(make_request({"GET", "warm"}), seconds(5), keep("warm"));
+  ASSERT_TRUE(wait_for(1));
+  link->send(make_request({"GET", "slow"}), milliseconds(200), keep("slow"), /*wants_late_reply=*/true);
+  ASSERT_TRUE(wait_for(2));
+  server.send("+late\r\n");
+  ASSERT_TRUE(wait_for(3));
+  EXPECT_EQ(results_, (std::vector<std::string>{"warm=+warm", "slow=DEADLINE_EXCEEDED", "slow=+late"}));
+  EXPECT_EQ(link->in_flight(), 0u);
+}
+
+TEST_F(RespLinkTest, ARequestThatIsLateWhenItsLinkBreaksIsNotAnsweredTwice) {
+  FakeRespServer server(context_, [](const auto& request) { return request[1] == "slow" ? "" : echo(request); });
+  auto link = link_to(server.port());
+  link->send(make_request({"GET", "warm"}), seconds(5), keep("warm"));
+  ASSERT_TRUE(wait_for(1));
+  link->send(make_request({"GET", "slow"}), milliseconds(200), keep("slow"), /*wants_late_reply=*/true);
+  ASSERT_TRUE(wait_for(2));
+  link->close();
+  context_.restart();
+  context_.poll();
+  EXPECT_EQ(results_, (std::vector<std::string>{"warm=+warm", "slow=DEADLINE_EXCEEDED"}));
+}
+
 TEST_F(RespLinkTest, PushesAreNotReplies) {
   FakeRespServer server(context_, [](const auto&) { return ">2\r\n+invalidate\r\n_\r\n+OK\r\n"; });
   auto link = link_to(server.port());

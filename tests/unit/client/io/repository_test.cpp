@@ -112,7 +112,7 @@ class RepositoryTest : public ::testing::Test {
       if (!name) return std::unexpected(name.error());
       return std::string(*name);
     });
-    options.node_timeout = seconds(2);
+    options.node_timeout = node_timeout_;
     products_ = std::make_unique<Products>(cache_, database_, source, options);
   }
 
@@ -195,7 +195,25 @@ class RepositoryTest : public ::testing::Test {
     return fmt::format("{}@{}", answer->has_value() ? answer->value() : "absent", to_string(answer->origin()));
   }
 
+  // GETL is left unanswered until its time is over; then the node says that the key's lease was given.
+  void start_with_a_late_node() {
+    node_timeout_ = milliseconds(200);
+    start({});
+    node_->entries["product:{warm}"] = std::nullopt;  // the link is up, so the next GETL is written in time
+    get("warm");
+    node_->script = [this](const FakeNode::Request& request) {
+      if (request[0] != "GETL") return std::string();
+      node_->leases[request[1]] = "late";
+      return std::string("-");
+    };
+  }
+  void answer_late() {
+    ASSERT_TRUE(run_until(context_, [&] { return node_->of("GETL").size() == 2; }));
+    node_->server.send("*4\r\n$4\r\nMISS\r\n$4\r\nlate\r\n$3\r\n0/0\r\n:0\r\n");
+  }
+
   boost::asio::io_context context_;
+  Duration node_timeout_ = seconds(2);
   std::unique_ptr<FakeNode> node_;
   std::shared_ptr<CacheClient> cache_;
   std::shared_ptr<Database> database_;
@@ -251,6 +269,44 @@ TEST_F(RepositoryTest, TheLoadReadsItsRoleBeforeItsTransactionAndTheProofInsideT
   EXPECT_NE(groups[1][1].sql.find("pg_current_snapshot()"), std::string::npos);
   EXPECT_NE(groups[1][1].sql.find("tidemark.epoch"), std::string::npos);
   EXPECT_EQ(groups[1].back().sql, "COMMIT");
+}
+
+// ---------------------------------------------------------------------------- leases that come after node_timeout
+TEST_F(RepositoryTest, ALeaseThatComesAfterTheAnswerIsFilledWithWhatWasLoaded) {
+  start_with_a_late_node();
+  EXPECT_EQ(describe(get("bash")), "shell@primary");
+  EXPECT_TRUE(node_->of("SETV").empty());
+  answer_late();
+  ASSERT_TRUE(wait_for_fills(1));
+  EXPECT_EQ(node_->of("SETV")[0],
+            (FakeNode::Request{"SETV", "product:{bash}", "late", "S:0:7:3:10:12:10:0/900", cached("shell")}));
+  EXPECT_EQ(metric("leases", "late"), 1u);
+  EXPECT_TRUE(node_->leases.empty());
+}
+
+TEST_F(RepositoryTest, ALeaseThatComesDuringTheLoadIsFilledByIt) {
+  start_with_a_late_node();
+  pool_->hold = true;
+  std::optional<Answer> answer;
+  products_->async_get({"bash"}, {.timeout = seconds(10)}, [&](Answer result) { answer = std::move(result); });
+  ASSERT_TRUE(run_until(context_, [&] { return loads() == 1; }));
+  answer_late();
+  ASSERT_TRUE(run_until(context_, [&] { return metric("leases", "late") == 1; }));
+  pool_->hold = false;
+  pool_->release();
+  ASSERT_TRUE(wait_for_fills(1));
+  ASSERT_TRUE(answer && *answer);
+  EXPECT_EQ(node_->of("SETV")[0][2], "late");
+}
+
+TEST_F(RepositoryTest, ALateLeaseThatNothingWasLoadedForIsGivenBack) {
+  start_with_a_late_node();
+  table_.bucket_state = "moved";
+  EXPECT_EQ(describe(get("bash")), "FAILED_PRECONDITION");
+  answer_late();
+  ASSERT_TRUE(run_until(context_, [&] { return !node_->of("SETV").empty(); }));
+  EXPECT_EQ(node_->of("SETV")[0].back(), "NEG");
+  EXPECT_EQ(metric("leases", "given_back"), 1u);
 }
 
 TEST_F(RepositoryTest, AValueOfAnotherSchemaIsAMissAndMakesRoomForANewOne) {
