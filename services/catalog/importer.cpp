@@ -5,10 +5,18 @@ namespace {
 
 constexpr Duration kWriteTimeoutMax = std::chrono::seconds(10);
 
-// An upsert may be done twice, so an unknown outcome is tried again as well.
-bool can_help_to_retry(const Error& error) {
-  return error.is_retryable() || error.code == ErrorCode::kOutcomeUnknown ||
-         error.code == ErrorCode::kFailedPrecondition;
+// After an unknown outcome only what keeps prices and stock is written again. The other kind may be in already, and a
+// price set (and acknowledged) since then would be overwritten by the second time; whether it is in, nobody can tell.
+bool can_help_to_retry(const Error& error, const ImportBatch& batch) {
+  if (error.code == ErrorCode::kOutcomeUnknown) return batch.keep_price_and_stock;
+  return error.is_retryable() || error.code == ErrorCode::kFailedPrecondition;
+}
+
+Error told(const Error& error, const ImportBatch& batch) {
+  if (error.code != ErrorCode::kOutcomeUnknown || batch.keep_price_and_stock) return error.with_context("import");
+  return error.with_context(
+      "import: not tried again, for prices and stock set meanwhile would be overwritten; send it again, with "
+      "keep_price_and_stock to keep them");
 }
 
 }  // namespace
@@ -60,9 +68,9 @@ void Importer::on_written(Pending pending, Result<ProductStore::Imported> import
   --in_flight_;
   if (imported) {
     window_.count_written(pending.batch, imported->inserted, imported->changed);
-  } else if (!can_help_to_retry(imported.error()) || pending.attempts >= kAttemptsMax ||
+  } else if (!can_help_to_retry(imported.error(), pending.batch) || pending.attempts >= kAttemptsMax ||
              time_left_() == Duration::zero()) {
-    error_ = imported.error().with_context("import");
+    error_ = told(imported.error(), pending.batch);
   } else {
     // Its buckets may have moved meanwhile: one batch can have become several, for several shards.
     ImportWindow again;

@@ -1,4 +1,5 @@
-// Writes an import window by window: a few transactions at once, each tried again where that can help.
+// Writes an import window by window: a few transactions at once, each tried again where that can help and
+// does no harm (a batch that sets prices is not, once its outcome is unknown).
 //
 // Threads: add() and flush() from one thread at a time, never while a flush runs; `done` is called on the store's loop.
 // Limits: ImportWindow's, kBatchesInFlightMax, kAttemptsMax per batch.
