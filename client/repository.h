@@ -60,6 +60,13 @@ struct WrittenThrough {
   std::vector<shardrouter::ResultSet> results;  // one for each statement; the last with its RETURNING columns
 };
 
+template <typename V>
+struct WrittenThroughMany {
+  CommitToken token;
+  std::vector<std::optional<Cached<V>>> values;  // in the order of the keys, each as in WrittenThrough
+  std::vector<shardrouter::ResultSet> results;
+};
+
 template <CachedFamily F>
   requires Encodable<typename F::Value>
 class Repository {
@@ -119,9 +126,9 @@ class Repository {
   // Changes the row of the key and hands it to the key's node, which installs it without a load once the invalidation
   // stream has brought the commit and the row is visible on the primary.
   //
-  //   products.async_write_through({"bash"}, {{"UPDATE catalog.product SET price = $3::bigint WHERE bucket = $1::int
-  //   AND "
-  //       "sku = $2 RETURNING bucket, sku, name, price", {bucket, "bash", "700"}}}, {}, …);
+  //   auto change = "UPDATE catalog.product SET price = $3::bigint WHERE bucket = $1::int AND sku = $2 "
+  //                 "RETURNING sku, name, price";
+  //   products.async_write_through({"bash"}, {{change, {bucket, "bash", "700"}}}, {}, …);
   //
   // The last statement must begin with INSERT, UPDATE or DELETE, name the family's table, change at most the row of
   // this key and return (RETURNING) what `from_rows` and the key columns need, computed from nothing but that row.
@@ -143,8 +150,30 @@ class Repository {
         [core = core_, key = std::move(key), statements = std::move(statements),
          options](Callback<Result<WrittenThrough<Value>>> done) mutable {
           core->write_through(
-              item_of(key), std::move(statements), options,
-              [done = std::move(done)](Result<RawWrittenThrough> raw) mutable { done(typed_write(std::move(raw))); });
+              items_of({std::move(key)}), std::move(statements), options,
+              [done = std::move(done)](Result<RawWrittenThrough> raw) mutable {
+                if (!raw) return done(std::unexpected(std::move(raw.error())));
+                auto many = typed_rows(std::move(*raw));
+                done(WrittenThrough<Value>{many.token, std::move(many.values[0]), std::move(many.results)});
+              });
+        },
+        std::forward<Token>(token));
+  }
+  // The same for several different keys, whose buckets must lie on one shard: the last statements are those of the
+  // keys, one each, in their order. A statement that changes the row of an earlier
+  // one's key makes that a plain invalidation.
+  template <typename Token>
+    requires RowMappedFamily<F>
+  auto async_write_through_many(std::vector<Key> keys, std::vector<shardrouter::Statement> statements,
+                                WriteOptions options, Token&& token) {
+    return initiate<Result<WrittenThroughMany<Value>>>(
+        [core = core_, keys = std::move(keys), statements = std::move(statements),
+         options](Callback<Result<WrittenThroughMany<Value>>> done) mutable {
+          core->write_through(items_of(keys), std::move(statements), options,
+                              [done = std::move(done)](Result<RawWrittenThrough> raw) mutable {
+                                if (!raw) return done(std::unexpected(std::move(raw.error())));
+                                done(typed_rows(std::move(*raw)));
+                              });
         },
         std::forward<Token>(token));
   }
@@ -219,12 +248,12 @@ class Repository {
     return Cached<Value>(std::static_pointer_cast<const Value>(std::move(raw->object)), raw->origin, raw->staleness_ms,
                          raw->as_of);
   }
-  static Result<WrittenThrough<Value>> typed_write(Result<RawWrittenThrough> raw) {
-    if (!raw) return std::unexpected(std::move(raw.error()));
-    WrittenThrough<Value> written{raw->token, std::nullopt, std::move(raw->results)};
-    if (raw->has_row) {
-      written.value.emplace(std::static_pointer_cast<const Value>(std::move(raw->object)), Origin::kPrimary, 0,
-                            raw->as_of);
+  static WrittenThroughMany<Value> typed_rows(RawWrittenThrough raw) {
+    WrittenThroughMany<Value> written{raw.token, {}, std::move(raw.results)};
+    for (auto& row : raw.rows) {
+      auto& value = written.values.emplace_back();
+      if (!row.is_returned) continue;
+      value.emplace(std::static_pointer_cast<const Value>(std::move(row.object)), Origin::kPrimary, 0, raw.as_of);
     }
     return written;
   }

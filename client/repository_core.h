@@ -73,9 +73,12 @@ struct RawAnswer {
 };
 
 struct RawWrittenThrough {
+  struct Row {
+    bool is_returned = false;            // by the key's statement
+    std::shared_ptr<const void> object;  // nullptr though returned: deleted
+  };
   CommitToken token;
-  bool has_row = false;                // the last statement returned the row
-  std::shared_ptr<const void> object;  // nullptr with has_row: deleted
+  std::vector<Row> rows;  // in the order of the keys
   Instant as_of{};
   std::vector<shardrouter::ResultSet> results;
 };
@@ -93,8 +96,9 @@ class RepositoryCore {
                         Callback<std::vector<Result<RawAnswer>>> done) = 0;
   virtual void update(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements,
                       WriteOptions options, Callback<Result<Written>> done) = 0;
-  virtual void write_through(Result<KeyItem> item, std::vector<shardrouter::Statement> statements, WriteOptions options,
-                             Callback<Result<RawWrittenThrough>> done) = 0;
+  // The last statements are those of the items, in their order.
+  virtual void write_through(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements,
+                             WriteOptions options, Callback<Result<RawWrittenThrough>> done) = 0;
   virtual void invalidate(CommitToken commit, std::vector<Result<KeyItem>> items, Callback<Result<int64_t>> done) = 0;
   // Why a blocking call is refused here: this is the context's own thread.
   virtual std::optional<Error> blocking_error() const = 0;

@@ -95,8 +95,8 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
                 Callback<std::vector<Result<RawAnswer>>> done) override;
   void update(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements, WriteOptions options,
               Callback<Result<Written>> done) override;
-  void write_through(Result<KeyItem> item, std::vector<shardrouter::Statement> statements, WriteOptions options,
-                     Callback<Result<RawWrittenThrough>> done) override;
+  void write_through(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements,
+                     WriteOptions options, Callback<Result<RawWrittenThrough>> done) override;
   void invalidate(CommitToken commit, std::vector<Result<KeyItem>> items, Callback<Result<int64_t>> done) override;
   std::optional<Error> blocking_error() const override;
 
@@ -142,10 +142,15 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   Result<std::string> key_of_row(const Row& row) const;
 
   // repository_stage.cpp
-  struct ThroughWrite;
-  Result<RawWrittenThrough> on_written_through(const ThroughWrite& write, Result<Written> written);
-  Result<std::optional<LoadedObject>> object_of_row(const ThroughWrite& write, const shardrouter::ResultSet& set) const;
-  void send_stage(const ThroughWrite& write, const CommitToken& commit, std::string bytes, bool is_absent);
+  struct StagedRow {
+    std::string key;
+    uint64_t stage = 0;
+    bool is_delete = false;
+  };
+  Result<RawWrittenThrough> on_written_through(const std::vector<StagedRow>& rows, Instant start,
+                                               Result<Written> written);
+  Result<std::optional<LoadedObject>> object_of_row(const StagedRow& row, const shardrouter::ResultSet& set) const;
+  void send_stage(const StagedRow& row, const CommitToken& commit, const std::string& bytes);
 
   // repository_write.cpp
   void send_invalidations(const CommitToken& commit, std::vector<std::string> keys, Callback<Result<int64_t>> done);

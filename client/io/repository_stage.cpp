@@ -1,6 +1,9 @@
 // Staged write-through: the row as its transaction left it, handed to the key's node after the commit.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -15,70 +18,96 @@ namespace {
 
 constexpr Duration kStageTimeout = std::chrono::seconds(1);
 
+Status check_keys(const std::vector<Result<KeyItem>>& items, size_t statements) {
+  for (const auto& item : items) {
+    if (!item) return std::unexpected(item.error());
+  }
+  if (items.empty() || items.size() > kInvalKeysMax) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("a write-through of {} keys: 1 to {}", items.size(), kInvalKeysMax));
+  }
+  if (statements < items.size()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("a write-through of {} keys with {} statements: the last ones each return a key's row",
+                            items.size(), statements));
+  }
+  std::set<std::string_view> keys;
+  for (const auto& item : items) {
+    if (!keys.insert(item->key).second)
+      return fail(ErrorCode::kInvalidArgument, fmt::format("key '{}' stands twice in one write-through", item->key));
+  }
+  return {};
+}
+
 }  // namespace
 
-struct RepositoryImpl::ThroughWrite {
-  std::string key;
-  uint64_t stage = 0;
-  bool is_delete = false;
-  Instant start{};
-};
-
-void RepositoryImpl::write_through(Result<KeyItem> item, std::vector<shardrouter::Statement> statements,
+void RepositoryImpl::write_through(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements,
                                    WriteOptions options, Callback<Result<RawWrittenThrough>> done) {
   auto refuse = [&](Error error) {
     boost::asio::post(cache_->context(), [error = std::move(error), done = std::move(done)]() mutable {
       done(std::unexpected(std::move(error)));
     });
   };
-  if (!item) return refuse(item.error());
-  if (statements.empty()) {
-    return refuse({ErrorCode::kInvalidArgument, "a write-through of no statement: the last one returns the key's row"});
+  if (Status checked = check_keys(items, statements.size()); !checked) return refuse(checked.error());
+  std::vector<StagedRow> rows;
+  std::vector<Bucket> buckets;
+  for (size_t i = 0; i < items.size(); ++i) {
+    StagedRow row{std::move(items[i]->key), io::random_u64()};
+    shardrouter::Statement& own = statements[statements.size() - items.size() + i];
+    auto staged = stage_statement(std::move(own), row.key, row.stage);
+    if (!staged) return refuse(staged.error());
+    own = std::move(staged->statement);
+    row.is_delete = staged->is_delete;
+    buckets.push_back(bucket_of_slot(slot_of_key(row.key)));
+    rows.push_back(std::move(row));
   }
-  ThroughWrite write{.key = std::move(item->key), .stage = io::random_u64(), .start = io::steady_now()};
-  auto staged = stage_statement(std::move(statements.back()), write.key, write.stage);
-  if (!staged) return refuse(staged.error());
-  write.is_delete = staged->is_delete;
-  statements.back() = std::move(staged->statement);
-  const std::vector<Bucket> buckets{bucket_of_slot(slot_of_key(write.key))};
-  database_->async_write(
-      buckets, std::move(statements), options,
-      [self = shared(), write = std::move(write), done = std::move(done)](Result<Written> written) mutable {
-        boost::asio::dispatch(self->cache_->context(), [self, write = std::move(write), done = std::move(done),
-                                                        written = std::move(written)]() mutable {
-          self->metrics().count("writes", written ? "ok" : tidemark::to_string(written.error().code));
-          // Also after a failure: of an unknown outcome nobody may join a load that began before it.
-          self->flights_.detach(write.key);
-          done(self->on_written_through(write, std::move(written)));
-        });
-      });
+  std::sort(buckets.begin(), buckets.end());
+  buckets.erase(std::unique(buckets.begin(), buckets.end()), buckets.end());
+  auto on_written = [self = shared(), rows = std::move(rows), start = io::steady_now(),
+                     done = std::move(done)](Result<Written> written) mutable {
+    boost::asio::dispatch(self->cache_->context(), [self, rows = std::move(rows), start, done = std::move(done),
+                                                    written = std::move(written)]() mutable {
+      self->metrics().count("writes", written ? "ok" : tidemark::to_string(written.error().code));
+      // Also after a failure: of an unknown outcome nobody may join a load that began before it.
+      for (const StagedRow& row : rows) self->flights_.detach(row.key);
+      done(self->on_written_through(rows, start, std::move(written)));
+    });
+  };
+  database_->async_write(std::move(buckets), std::move(statements), options, std::move(on_written));
 }
 
-// What goes to the node is written to its link before the caller's next read of the key can be.
-Result<RawWrittenThrough> RepositoryImpl::on_written_through(const ThroughWrite& write, Result<Written> written) {
+// What goes to the nodes is written to their links before the caller's next read of the keys can be.
+Result<RawWrittenThrough> RepositoryImpl::on_written_through(const std::vector<StagedRow>& rows, Instant start,
+                                                             Result<Written> written) {
   if (!written) return std::unexpected(std::move(written.error()));
-  RawWrittenThrough result{written->token, false, nullptr, write.start, std::move(written->results)};
-  shardrouter::ResultSet& last = result.results.back();
-  drop_staged_column(last);
-  auto loaded = object_of_row(write, last);
-  if (!loaded || !*loaded) {
-    metrics().count("staged", loaded ? "no_row" : "not_row");
-    send_invalidations(result.token, {write.key}, [](Result<int64_t>) {});
-    if (!loaded) {
-      return fail(ErrorCode::kInternal,
-                  fmt::format("the write was committed, but the row that it returned is not that of '{}': {}",
-                              write.key, loaded.error().to_string()));
+  RawWrittenThrough result{written->token, {}, start, std::move(written->results)};
+  std::vector<std::string> unstaged;
+  std::optional<Error> error;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    shardrouter::ResultSet& set = result.results[result.results.size() - rows.size() + i];
+    drop_staged_column(set);
+    auto loaded = object_of_row(rows[i], set);
+    if (loaded && *loaded) {
+      send_stage(rows[i], result.token, (*loaded)->bytes);
+      result.rows.push_back({true, std::move((*loaded)->object)});
+      continue;
     }
-    return result;
+    metrics().count("staged", loaded ? "no_row" : "not_row");
+    unstaged.push_back(rows[i].key);
+    result.rows.emplace_back();
+    if (!loaded && !error) {
+      error = Error{ErrorCode::kInternal,
+                    fmt::format("the write was committed, but the row that it returned is not that of '{}': {}",
+                                rows[i].key, loaded.error().to_string())};
+    }
   }
-  result.has_row = true;
-  result.object = std::move((*loaded)->object);
-  send_stage(write, result.token, std::move((*loaded)->bytes), write.is_delete);
+  send_invalidations(result.token, std::move(unstaged), [](Result<int64_t>) {});
+  if (error) return std::unexpected(std::move(*error));
   return result;
 }
 
 // Nothing: no row was returned. An empty object: the row returned is deleted.
-Result<std::optional<LoadedObject>> RepositoryImpl::object_of_row(const ThroughWrite& write,
+Result<std::optional<LoadedObject>> RepositoryImpl::object_of_row(const StagedRow& expected,
                                                                   const shardrouter::ResultSet& set) const {
   if (set.rows.empty()) return std::nullopt;
   if (set.rows.size() > 1)
@@ -86,8 +115,8 @@ Result<std::optional<LoadedObject>> RepositoryImpl::object_of_row(const ThroughW
   const Row row(set, 0);
   auto key = key_of_row(row);
   if (!key) return std::unexpected(std::move(key.error()));
-  if (*key != write.key) return fail(ErrorCode::kInternal, fmt::format("the row returned is that of '{}'", *key));
-  if (write.is_delete) return LoadedObject{};
+  if (*key != expected.key) return fail(ErrorCode::kInternal, fmt::format("the row returned is that of '{}'", *key));
+  if (expected.is_delete) return LoadedObject{};
   auto loaded = source_.from_rows(std::span(&row, 1));
   if (!loaded) return std::unexpected(loaded.error().with_context("family " + source_.family.name));
   return std::move(*loaded);
@@ -95,19 +124,18 @@ Result<std::optional<LoadedObject>> RepositoryImpl::object_of_row(const ThroughW
 
 // A failure is only counted: the invalidator's stream drops the key in any case. A node that refuses the value itself
 // (it may be too large for it) still takes INVAL.
-void RepositoryImpl::send_stage(const ThroughWrite& write, const CommitToken& commit, std::string bytes,
-                                bool is_absent) {
+void RepositoryImpl::send_stage(const StagedRow& row, const CommitToken& commit, const std::string& bytes) {
   const Stage stage{.shard = commit.shard(),
                     .db_epoch = commit.db_epoch(),
                     .lsn = commit.lsn(),
                     .xid = commit.xid(),
-                    .stage = write.stage,
-                    .key = write.key,
+                    .stage = row.stage,
+                    .key = row.key,
                     .value = bytes,
-                    .is_absent = is_absent};
+                    .is_absent = row.is_delete};
   metrics().count("staged", "sent");
-  cache_->execute(write.key, make_stage(stage), kStageTimeout, true,
-                  [self = shared(), commit, key = write.key](Result<RespValue> reply) mutable {
+  cache_->execute(row.key, make_stage(stage), kStageTimeout, true,
+                  [self = shared(), commit, key = row.key](Result<RespValue> reply) mutable {
                     if (!reply) return self->metrics().count("staged", "failed");
                     const StageVerdict verdict = parse_stage(*reply);
                     self->metrics().count("staged", to_string(verdict));

@@ -77,6 +77,7 @@ class RepositoryStageTest : public ::testing::Test {
     std::vector<ResultSet> results(run.pipeline.groups[0].size() + 1);
     results[1] = {{"guard"}, {{"7"}}, "", 0};
     results[results.size() - 4] = {{"sku", "name", "tm_staged"}, rows_, "SELECT 1", 0};
+    if (!more_rows_.empty()) results[results.size() - 5] = {{"sku", "name", "tm_staged"}, more_rows_, "SELECT 1", 0};
     results[results.size() - 3] = {{"xid"}, {{"55"}}, "", 0};
     results[results.size() - 2].command_tag = "COMMIT";
     results.back() = {{"lsn"}, {{"0/950"}}, "", 0};
@@ -107,6 +108,7 @@ class RepositoryStageTest : public ::testing::Test {
   std::shared_ptr<FakeShardPool> pool_;
   std::unique_ptr<Repository<ProductBySku>> products_;
   std::vector<std::vector<std::optional<std::string>>> rows_{{"bash", "new shell", "0/940"}};
+  std::vector<std::vector<std::optional<std::string>>> more_rows_;  // of the statement before the last
   std::optional<Error> write_error_;
   std::function<void()> on_write_;
 };
@@ -227,6 +229,37 @@ TEST_F(RepositoryStageTest, AnUnreachableNodeCostsTheWriterNothing) {
   ASSERT_TRUE(written) << written.error().to_string();
   EXPECT_EQ(written->value->value(), "new shell");
   EXPECT_TRUE(wait_for("failed"));
+}
+
+TEST_F(RepositoryStageTest, SeveralRowsOfOneShardAreStagedByOneTransaction) {
+  more_rows_ = {{"vim", "new editor", "0/941"}};
+  std::optional<Result<WrittenThroughMany<std::string>>> written;
+  products_->async_write_through_many({{"vim"}, {"bash"}},
+                                      {{"SELECT 1"}, {kUpdate, {"e", "vim"}}, {kUpdate, {"s", "bash"}}}, {},
+                                      [&](auto result) { written = std::move(result); });
+  ASSERT_TRUE(run_until(context_, [&] { return written.has_value(); }));
+  ASSERT_TRUE(*written) << written->error().to_string();
+  ASSERT_EQ((*written)->values.size(), 2u);
+  EXPECT_EQ((*written)->values[0]->value(), "new editor");
+  EXPECT_EQ((*written)->values[1]->value(), "new shell");
+  EXPECT_EQ((*written)->results.size(), 3u);
+  ASSERT_TRUE(run_until(context_, [&] { return metric("accepted") == 2; }));
+  EXPECT_EQ(node_.of("STAGE")[0][6], "product:{vim}");
+  EXPECT_EQ(node_.of("STAGE")[1][6], "product:{bash}");
+  EXPECT_NE(node_.of("STAGE")[0][5], node_.of("STAGE")[1][5]);
+  EXPECT_EQ(pool_->runs.size(), 1u);
+}
+
+TEST_F(RepositoryStageTest, KeysAndStatementsThatDoNotFitTogetherAreRefused) {
+  using Keys = std::vector<ProductBySku::Key>;
+  for (const Keys& keys : {Keys{}, Keys{{"vim"}, {"bash"}}, Keys{{"vim"}, {"vim"}}}) {
+    std::optional<Result<WrittenThroughMany<std::string>>> written;
+    products_->async_write_through_many(keys, {{kUpdate}}, {}, [&](auto result) { written = std::move(result); });
+    ASSERT_TRUE(run_until(context_, [&] { return written.has_value(); }));
+    ASSERT_FALSE(*written);
+    EXPECT_EQ(written->error().code, ErrorCode::kInvalidArgument);
+  }
+  EXPECT_TRUE(pool_->runs.empty());
 }
 
 TEST_F(RepositoryStageTest, WhatCannotBeStagedIsRefusedBeforeTheDatabaseIsAsked) {
