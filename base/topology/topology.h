@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/family/family.h"
 #include "base/proof/lsn.h"
 #include "base/slot.h"
@@ -27,17 +28,17 @@ namespace tidemark {
 inline constexpr uint16_t kNoGroup = 0xffff;
 
 struct Node {
-  std::string id;                   // operator's name: "n1"; stable over restarts
-  std::string host = "127.0.0.1";   // MOVED and CLUSTER SLOTS name the node by exactly this string
+  std::string id;                      // operator's name: "n1"; stable over restarts
+  std::string host = "127.0.0.1";      // MOVED and CLUSTER SLOTS name the node by exactly this string
   std::vector<uint16_t> worker_ports;  // worker i listens on worker_ports[i]; 0 or empty = not yet registered
-  uint16_t metrics_port = 0;        // admin HTTP: /metrics, /healthz, /readyz
-  uint32_t workers = 1;             // how many workers it runs
+  uint16_t metrics_port = 0;           // admin HTTP: /metrics, /healthz, /readyz
+  uint32_t workers = 1;                // how many workers it runs
   bool operator==(const Node&) const = default;
 };
 
 struct Group {
-  std::string id;                // "g1"
-  uint32_t epoch = 1;            // group_epoch
+  std::string id;                  // "g1"
+  uint32_t epoch = 1;              // group_epoch
   std::vector<std::string> nodes;  // node ids; nodes[0] is the primary
   double weight = 1.0;
   bool operator==(const Group&) const = default;
@@ -45,7 +46,7 @@ struct Group {
 
 struct ShardServer {
   enum class Role : uint8_t { kPrimary, kReplica };
-  std::string name;      // "s0-primary"
+  std::string name;  // "s0-primary"
   Role role = Role::kPrimary;
   std::string conninfo;  // libpq keywords without user and password: "host=/tmp/x port=5432 dbname=tidemark"
   bool operator==(const ShardServer&) const = default;
@@ -65,28 +66,41 @@ struct BucketOwner {
   bool operator==(const BucketOwner&) const = default;
 };
 
+// Who may make row ids in a lane, and up to which time (base/id/row_id.h). An ended lease stands until the lane is
+// taken again: its `until` is where the next holder's ids begin.
+struct LaneLease {
+  uint32_t lane = 0;
+  std::string owner;   // stable name of the program's instance: "order-1"
+  std::string holder;  // random name of its process
+  UnixMillis until;    // every id of this holder has an earlier time
+  bool operator==(const LaneLease&) const = default;
+};
+
 struct Topology {
   uint64_t version = 0;
   uint32_t slots_version = 0;
   std::vector<Node> nodes;
   std::vector<Group> groups;
-  std::vector<uint16_t> slot_groups;   // kSlotCount indexes into groups, or kNoGroup; empty = no slot is served
+  std::vector<uint16_t> slot_groups;  // kSlotCount indexes into groups, or kNoGroup; empty = no slot is served
   std::vector<Shard> shards;
-  std::vector<BucketOwner> buckets;    // kBucketCount entries, or empty = no database behind the cache
+  std::vector<BucketOwner> buckets;  // kBucketCount entries, or empty = no database behind the cache
   uint64_t families_version = 0;
   std::vector<Family> families;
+  std::vector<LaneLease> lanes;  // ascending by lane; those that were ever taken
 
   bool operator==(const Topology&) const = default;
 
   const Node* find_node(std::string_view id) const;
-  const Group* group_of_slot(Slot slot) const;         // nullptr when the slot is served by nobody
+  const Group* group_of_slot(Slot slot) const;  // nullptr when the slot is served by nobody
   const Node* primary_of_slot(Slot slot) const;
   const Shard* find_shard(ShardId id) const;
   std::optional<BucketOwner> owner_of_bucket(Bucket bucket) const;
 };
 
 // Which of a node's workers serves a slot: whole buckets, round robin, so that the workers of a node share its load.
-inline uint32_t worker_of_slot(Slot slot, uint32_t workers) { return workers <= 1 ? 0 : bucket_of_slot(slot) % workers; }
+inline uint32_t worker_of_slot(Slot slot, uint32_t workers) {
+  return workers <= 1 ? 0 : bucket_of_slot(slot) % workers;
+}
 
 // 40 hex digits for CLUSTER NODES/MYID: SHA-1 of "node/worker".
 std::string cluster_id_of(std::string_view node_id, uint32_t worker);

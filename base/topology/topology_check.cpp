@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/family/family_check.h"
+#include "base/id/row_id.h"
 
 namespace tidemark {
 namespace {
@@ -96,12 +97,28 @@ Status check_shards(const Topology& topology) {
   return {};
 }
 
+Status check_lanes(const Topology& topology) {
+  uint32_t next = 0;
+  for (const LaneLease& lease : topology.lanes) {
+    std::string name = "id lane " + std::to_string(lease.lane);
+    if (lease.lane >= kRowIdLanes) return refuse(name + ": lanes are 0 to " + std::to_string(kRowIdLanes - 1));
+    if (lease.lane < next) return refuse(name + " stands twice or out of order");
+    if (!is_id(lease.owner)) return refuse(name + ": owner \"" + lease.owner + "\" is not 1 to 64 of [A-Za-z0-9._-]");
+    if (!is_id(lease.holder))
+      return refuse(name + ": holder \"" + lease.holder + "\" is not 1 to 64 of [A-Za-z0-9._-]");
+    if (lease.until.value < 0) return refuse(name + ": its lease ends before 1970");
+    next = lease.lane + 1;
+  }
+  return {};
+}
+
 }  // namespace
 
 Status check_topology(const Topology& topology) {
   if (Status status = check_nodes(topology); !status) return status;
   if (Status status = check_groups(topology); !status) return status;
   if (Status status = check_shards(topology); !status) return status;
+  if (Status status = check_lanes(topology); !status) return status;
   return check_families(topology.families);
 }
 

@@ -192,6 +192,23 @@ Family read_family(const Reader& in) {
   return family;
 }
 
+LaneLease read_lane(const Reader& in) {
+  in.allow_only({"lane", "owner", "holder", "until_ms"});
+  return {.lane = static_cast<uint32_t>(in.number("lane", UINT32_MAX)),
+          .owner = in.text("owner"),
+          .holder = in.text("holder"),
+          .until = {static_cast<int64_t>(in.number("until_ms", INT64_MAX))}};
+}
+
+Json write_lanes(const Topology& topology) {
+  Json list = Json::array();
+  for (const LaneLease& lease : topology.lanes) {
+    list.push_back(
+        {{"lane", lease.lane}, {"owner", lease.owner}, {"holder", lease.holder}, {"until_ms", lease.until.value}});
+  }
+  return list;
+}
+
 Json write_family(const Family& family) {
   return {{"name", family.name},
           {"pattern", family.pattern},
@@ -302,6 +319,7 @@ std::string encode_topology(const Topology& topology) {
   }
   document["families_version"] = topology.families_version;
   document["families"] = write_families(topology.families);
+  if (!topology.lanes.empty()) document["lanes"] = write_lanes(topology);
   return print(document);
 }
 
@@ -314,7 +332,7 @@ Result<Topology> decode_topology(std::string_view json) {
     in.refuse("its format is not " + std::to_string(kTopologyFormat) + ", the one this program reads");
   }
   in.allow_only({"format", "version", "slots_version", "nodes", "groups", "slots", "shards", "buckets",
-                 "families_version", "families"});
+                 "families_version", "families", "lanes"});
   Topology topology;
   topology.version = in.number("version", UINT64_MAX);
   topology.slots_version = static_cast<uint32_t>(in.number("slots_version", UINT32_MAX));
@@ -325,6 +343,7 @@ Result<Topology> decode_topology(std::string_view json) {
   if (in.has("buckets")) read_buckets(in, topology);
   topology.families_version = in.number("families_version", UINT64_MAX);
   in.each("families", [&](const Reader& family) { topology.families.push_back(read_family(family)); });
+  if (in.has("lanes")) in.each("lanes", [&](const Reader& lane) { topology.lanes.push_back(read_lane(lane)); });
   if (error) return std::unexpected(*error);
   Status checked = check_topology(topology);
   if (!checked) return fail(ErrorCode::kCorrupt, checked.error().message);

@@ -25,16 +25,21 @@ constexpr int kMessageBytesMax = 8 << 20;
 
 class Host {
  public:
-  Host(std::string program, const Settings& settings, io::Log log)
-      : program_(std::move(program)), settings_(settings), log_(std::move(log)), metrics_(settings.requests_max) {}
+  Host(std::string program, const Settings& settings, const ServeOptions& serve_options, io::Log log)
+      : program_(std::move(program)),
+        settings_(settings),
+        serve_options_(serve_options),
+        log_(std::move(log)),
+        metrics_(settings.requests_max) {}
 
   ~Host() { stop_loop(); }
 
   Status start(const ServiceFactory& make_service) {
+    if (Status leased = lease_ids(); !leased) return leased;
     if (Status opened = open_client(); !opened) return opened;
-    service_ =
-        make_service({client_->context(), client_->cache(), client_->database(),
-                      CallSettings{.deadline_default = settings_.deadline_default, .metrics = &metrics_, .log = log_}});
+    service_ = make_service(
+        {client_->context(), client_->cache(), client_->database(),
+         CallSettings{.deadline_default = settings_.deadline_default, .metrics = &metrics_, .log = log_}, ids_});
     if (Status started = start_admin(); !started) return started;
     if (Status started = start_grpc(); !started) return started;
     is_serving_ = true;
@@ -60,6 +65,17 @@ class Host {
   }
 
  private:
+  Status lease_ids() {
+    if (!serve_options_.needs_row_ids) return {};
+    auto store = io::open_topology_store(settings_.topology);
+    if (!store) return std::unexpected(store.error());
+    auto leased = io::RowIdSource::lease(*store, io::instance_name(settings_.instance, program_));
+    if (!leased) return std::unexpected(leased.error());
+    ids_ = std::move(*leased);
+    log_.info("lane of row ids leased", {{"lane", ids_->lane()}});
+    return {};
+  }
+
   Status open_client() {
     client::ClientOptions options;
     options.topology = settings_.topology;
@@ -68,6 +84,7 @@ class Host {
     options.name = program_;
     options.database.pool.connections_per_server_max = settings_.connections_per_server;
     options.on_topology = [this](const Topology& newer) {
+      if (ids_ != nullptr) ids_->observe(newer);
       log_.info("topology",
                 {{"version", newer.version}, {"slots_version", newer.slots_version}, {"nodes", newer.nodes.size()}});
     };
@@ -92,6 +109,7 @@ class Host {
     options.sources = service_->metric_sources();
     options.sources.emplace_back([this] { return metrics_.snapshot(); });
     options.sources.emplace_back([this] { return client_->cache()->metrics().snapshot(); });
+    if (ids_ != nullptr) options.sources.emplace_back([this] { return ids_->metrics(); });
     auto admin = io::AdminHttp::start(std::move(options));
     if (!admin) return std::unexpected(admin.error());
     admin_ = std::move(*admin);
@@ -128,13 +146,16 @@ class Host {
     if (client_ != nullptr) client_->close();
     service_.reset();
     client_.reset();
+    ids_.reset();
   }
 
   const std::string program_;
   const Settings& settings_;
+  const ServeOptions serve_options_;
   io::Log log_;
   RpcMetrics metrics_;
   std::thread drain_;
+  std::shared_ptr<io::RowIdSource> ids_;
   std::unique_ptr<client::Client> client_;
   std::unique_ptr<HostedService> service_;
   std::unique_ptr<io::AdminHttp> admin_;
@@ -145,10 +166,11 @@ class Host {
 
 }  // namespace
 
-int serve(const std::string& program, const Settings& settings, const ServiceFactory& make_service) {
+int serve(const std::string& program, const Settings& settings, const ServiceFactory& make_service,
+          const ServeOptions& options) {
   Result<io::LogLevel> level = io::parse_log_level(settings.log_level);
   io::Log log = io::Log::to_stderr(program, level.value_or(io::LogLevel::kInfo));
-  Host host(program, settings, log);
+  Host host(program, settings, options, log);
   if (Status started = host.start(make_service); !started) {
     log.error("cannot start", {{"error", started.error().to_string()}});
     return started.error().code == ErrorCode::kInvalidArgument ? io::kExitUsage : io::kExitFailure;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/io/log.h"
+#include "base/io/row_id_source.h"
 #include "client/cache_client.h"
 #include "client/database.h"
 #include "services/platform/grpc_call.h"
@@ -30,6 +31,11 @@ struct ServiceParts {
   std::shared_ptr<client::CacheClient> cache;
   std::shared_ptr<client::Database> database;
   CallSettings call_settings;
+  std::shared_ptr<io::RowIdSource> ids = nullptr;  // ServeOptions::needs_row_ids
+};
+
+struct ServeOptions {
+  bool needs_row_ids = false;  // lease a lane at the start, give it back at the end
 };
 
 class HostedService {
@@ -43,6 +49,7 @@ class HostedService {
 using ServiceFactory = std::function<std::unique_ptr<HostedService>(const ServiceParts&)>;
 
 // The exit code of the program.
-int serve(const std::string& program, const Settings& settings, const ServiceFactory& make_service);
+int serve(const std::string& program, const Settings& settings, const ServiceFactory& make_service,
+          const ServeOptions& options = {});
 
 }  // namespace tidemark::services

@@ -8,6 +8,8 @@ void declare_settings(io::Options& options, Settings& settings) {
   options.number("port", settings.port, {}, "gRPC port; 0 = any");
   options.number("metrics-port", settings.metrics_port, {}, "port of /metrics, /healthz and /readyz; 0 = any");
   options.text("ready-file", settings.ready_file, "written when the service is up, with its ports");
+  options.text("instance", settings.instance,
+               "name of this instance, stable over restarts, one process at a time; empty = a random one");
   options.text("passfile", settings.passfile, "libpq passfile for the shards; empty = libpq's own default");
   options.text("cache-password-file", settings.cache_password_file,
                "file with the cache nodes' password, if they want one");

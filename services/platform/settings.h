@@ -15,6 +15,7 @@ struct Settings {
   uint16_t port = 0;          // gRPC; 0: the system chooses
   uint16_t metrics_port = 0;  // admin HTTP
   std::string ready_file;
+  std::string instance;             // stable name of this process among all; empty: the program and random digits
   std::string passfile;             // libpq's, for the shards
   std::string cache_password_file;  // of the nodes' user `default`, if they want one
   std::string log_level = "info";

@@ -31,6 +31,8 @@ Topology sample() {
   topology.families = {
       {.name = "product", .pattern = "product:{<sku>}", .table = "catalog.product", .key_columns = {"sku"}},
       {.name = "session", .pattern = "session:{<token>}", .table = {}, .key_columns = {}, .ttl_ms = 5}};
+  topology.lanes = {{.lane = 3, .owner = "order-1", .holder = "5f3a", .until = {1735689605000}},
+                    {.lane = 9, .owner = "order-2", .holder = "77", .until = {0}}};
   return topology;
 }
 
@@ -74,7 +76,12 @@ TEST_P(TopologyJsonRefusal, NamesWhatIsWrong) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, TopologyJsonRefusal,
-    testing::Values(Refusal{"{", "", "not JSON"}, Refusal{"\"format\": 1", "\"format\": 2", "format is not 1"},
+    testing::Values(Refusal{"\"lane\":9", "\"lane\":32", "id lane 32: lanes are 0 to 31"},
+                    Refusal{"\"lane\":9", "\"lane\":3", "id lane 3 stands twice or out of order"},
+                    Refusal{"order-2", "order 2", "id lane 9: owner \"order 2\""},
+                    Refusal{"\"holder\":\"77\"", "\"holder\":\"\"", "id lane 9: holder \"\""},
+                    Refusal{"\"until_ms\":0", "\"until_ms\":-1", "until_ms must be a whole number"},
+                    Refusal{"{", "", "not JSON"}, Refusal{"\"format\": 1", "\"format\": 2", "format is not 1"},
                     Refusal{"\"version\": 17", "\"version\": -1", "version must be a whole number"},
                     Refusal{"\"version\": 17", "\"vision\": 17", "unknown field \"vision\""},
                     Refusal{"\"id\":\"n2\"", "\"id\":\"n1\"", "node \"n1\" stands twice"},
