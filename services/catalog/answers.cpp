@@ -3,14 +3,11 @@
 #include "services/platform/grpc_call.h"
 
 namespace tidemark::catalog {
-namespace {
 
 bool is_worse(int64_t staleness_ms, int64_t than_ms) {
   if (than_ms == client::kStalenessUnknown) return false;
   return staleness_ms == client::kStalenessUnknown || staleness_ms > than_ms;
 }
-
-}  // namespace
 
 client::ReadOptions read_options(Duration timeout, std::optional<int64_t> max_stale_ms, bool is_cache_bypassed) {
   client::ReadOptions options{.timeout = timeout, .is_cache_bypassed = is_cache_bypassed};

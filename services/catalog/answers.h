@@ -14,6 +14,8 @@ struct WorstFreshness {
   int64_t staleness_ms = 0;  // -1: unknown, which is worse than any number
 };
 
+bool is_worse(int64_t staleness_ms, int64_t than_ms);
+
 // max_stale_ms = 0 asks for the primary.
 client::ReadOptions read_options(Duration timeout, std::optional<int64_t> max_stale_ms, bool is_cache_bypassed);
 

@@ -4,6 +4,7 @@
 
 #include "services/catalog/answers.h"
 #include "services/catalog/importer.h"
+#include "services/catalog/listing.h"
 #include "services/catalog/validation.h"
 
 namespace tidemark::catalog {
@@ -96,6 +97,25 @@ grpc::ServerUnaryReactor* set_field(ProductStore& store, std::shared_ptr<GrpcCal
   return reactor;
 }
 
+// ListSection and SearchProducts differ in what chooses the skus.
+template <typename Request>
+grpc::ServerUnaryReactor* list(std::shared_ptr<ProductStore> store, std::shared_ptr<GrpcCall> call,
+                               const Request& request, bool is_cache_bypassed, pb::ListProductsResponse* response) {
+  grpc::ServerUnaryReactor* reactor = call->reactor();
+  auto page = page_of(request);
+  if (!page) {
+    call->finish(page.error());
+    return reactor;
+  }
+  auto options = read_options(call->time_left(), {}, is_cache_bypassed);
+  show_page(std::move(store), std::move(*page), options, response, [call](Result<WorstFreshness> worst) {
+    if (!worst) return call->finish(worst.error());
+    add_freshness_trailers(call->trace(), worst->origin, worst->staleness_ms);
+    call->finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
 }  // namespace
 
 CatalogService::CatalogService(std::shared_ptr<ProductStore> store, services::CallSettings call_settings,
@@ -169,6 +189,22 @@ grpc::ServerUnaryReactor* CatalogService::SetStock(grpc::CallbackServerContext* 
   auto call = GrpcCall::begin(context, "SetStock", call_settings_);
   if (!call->is_admitted()) return call->reactor();
   return set_field(*store_, std::move(call), request->sku(), ProductField::kStock, request->stock(), response);
+}
+
+grpc::ServerUnaryReactor* CatalogService::ListSection(grpc::CallbackServerContext* context,
+                                                      const pb::ListSectionRequest* request,
+                                                      pb::ListProductsResponse* response) {
+  auto call = GrpcCall::begin(context, "ListSection", call_settings_);
+  if (!call->is_admitted()) return call->reactor();
+  return list(store_, std::move(call), *request, options_.is_cache_bypassed, response);
+}
+
+grpc::ServerUnaryReactor* CatalogService::SearchProducts(grpc::CallbackServerContext* context,
+                                                         const pb::SearchProductsRequest* request,
+                                                         pb::ListProductsResponse* response) {
+  auto call = GrpcCall::begin(context, "SearchProducts", call_settings_);
+  if (!call->is_admitted()) return call->reactor();
+  return list(store_, std::move(call), *request, options_.is_cache_bypassed, response);
 }
 
 }  // namespace tidemark::catalog

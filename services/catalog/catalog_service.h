@@ -30,6 +30,11 @@ class CatalogService final : public pb::Catalog::CallbackService {
                                      pb::SetPriceResponse* response) override;
   grpc::ServerUnaryReactor* SetStock(grpc::CallbackServerContext* context, const pb::SetStockRequest* request,
                                      pb::SetStockResponse* response) override;
+  grpc::ServerUnaryReactor* ListSection(grpc::CallbackServerContext* context, const pb::ListSectionRequest* request,
+                                        pb::ListProductsResponse* response) override;
+  grpc::ServerUnaryReactor* SearchProducts(grpc::CallbackServerContext* context,
+                                           const pb::SearchProductsRequest* request,
+                                           pb::ListProductsResponse* response) override;
 
  private:
   std::shared_ptr<ProductStore> store_;

@@ -29,6 +29,15 @@ extern const char* const kSelectProducts;  // $1 buckets, $2 skus (arrays)
 
 Result<pb::Product> product_of_row(const client::Row& row);
 
+// The skus of a section or with a prefix, in the order of their bytes, from all shards.
+struct SkuRange {
+  std::string section{};  // empty: `prefix` chooses
+  std::string prefix{};
+  std::string after{};  // skus greater than this; empty: from the first
+  size_t limit = 0;
+};
+shardrouter::Statement select_skus(const SkuRange& range);  // column sku
+
 enum class ProductField : uint8_t { kPrice, kStock };
 shardrouter::Statement update_field(Bucket bucket, const std::string& sku, ProductField field, int64_t value);
 

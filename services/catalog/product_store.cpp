@@ -1,11 +1,47 @@
 #include "services/catalog/product_store.h"
 
+#include <algorithm>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <utility>
 
 namespace tidemark::catalog {
 namespace {
+
+// The next skus of every shard, merged. What a moved bucket left behind on its old shard counts once.
+struct Scatter {
+  size_t limit = 0;
+  size_t shards_left = 0;
+  std::vector<std::string> skus;
+  client::Callback<Result<SkuPage>> done;
+
+  void on_part(Result<std::vector<shardrouter::ResultSet>> part) {
+    if (!done) return;
+    if (!part) return std::exchange(done, nullptr)(std::unexpected(part.error().with_context("list of skus")));
+    for (const auto& row : part->at(0).rows) skus.push_back(row.at(0).value_or(""));
+    if (--shards_left > 0) return;
+    std::ranges::sort(skus);
+    skus.erase(std::ranges::unique(skus).begin(), skus.end());
+    if (skus.size() > limit) skus.resize(limit);
+    std::exchange(done, nullptr)(SkuPage{.skus = std::move(skus)});
+  }
+};
+
+void scatter_skus(const Topology& topology, client::Database& database, SkuRange range, Duration timeout,
+                  client::Callback<Result<SkuPage>> done) {
+  auto scatter = std::make_shared<Scatter>(
+      Scatter{.limit = range.limit, .shards_left = topology.shards.size(), .skus = {}, .done = std::move(done)});
+  for (const Shard& shard : topology.shards) {
+    shardrouter::ShardPool* pool = database.pool(shard.id);
+    if (pool == nullptr) {
+      scatter->on_part(fail(ErrorCode::kUnavailable, "shard " + std::to_string(shard.id) + " is not known any more"));
+      continue;
+    }
+    pool->run(shardrouter::ShardPool::Target::kPrimary, Lsn{}, {.groups = {{select_skus(range)}}}, timeout,
+              [scatter](Result<std::vector<shardrouter::ResultSet>> part) { scatter->on_part(std::move(part)); });
+  }
+}
 
 class RepositoryStore : public ProductStore {
  public:
@@ -24,6 +60,13 @@ class RepositoryStore : public ProductStore {
   void get_many(std::vector<std::string> skus, client::ReadOptions options,
                 client::Callback<std::vector<ProductAnswer>> done) override {
     products_.async_get_many(keys_of(std::move(skus)), options, std::move(done));
+  }
+
+  void list_skus(SkuRange range, client::ReadOptions options, client::Callback<Result<SkuPage>> done) override {
+    boost::asio::dispatch(
+        cache_->context(), [this, range = std::move(range), options, done = std::move(done)]() mutable {
+          scatter_skus(*cache_->topology(), *database_, std::move(range), options.timeout, std::move(done));
+        });
   }
 
   void set_field(std::string sku, ProductField field, int64_t value, Duration timeout,

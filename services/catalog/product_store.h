@@ -17,6 +17,12 @@ namespace tidemark::catalog {
 
 using ProductAnswer = Result<client::Cached<pb::Product>>;
 
+struct SkuPage {
+  std::vector<std::string> skus;  // ascending by their bytes, each once
+  client::Origin origin = client::Origin::kPrimary;
+  int64_t staleness_ms = 0;
+};
+
 class ProductStore {
  public:
   virtual ~ProductStore() = default;
@@ -24,6 +30,8 @@ class ProductStore {
   virtual void get(std::string sku, client::ReadOptions options, client::Callback<ProductAnswer> done) = 0;
   virtual void get_many(std::vector<std::string> skus, client::ReadOptions options,
                         client::Callback<std::vector<ProductAnswer>> done) = 0;
+  // A scatter read of all shards: one that does not answer fails it.
+  virtual void list_skus(SkuRange range, client::ReadOptions options, client::Callback<Result<SkuPage>> done) = 0;
   // The product after the commit; kNotFound: there is none (nothing was written).
   virtual void set_field(std::string sku, ProductField field, int64_t value, Duration timeout,
                          client::Callback<Result<pb::Product>> done) = 0;

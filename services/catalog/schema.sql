@@ -16,6 +16,10 @@ CREATE TABLE IF NOT EXISTS catalog.product (
   PRIMARY KEY (bucket, sku)
 );
 
+-- Lists ask every shard for the next skus of a section, or from a prefix on; both are short ranges of these.
+CREATE INDEX IF NOT EXISTS product_section ON catalog.product (section, sku);
+CREATE INDEX IF NOT EXISTS product_sku ON catalog.product (sku);
+
 -- Whoever updates a row, psql too, gives it a new version: that is what tells an old answer from a new one.
 CREATE OR REPLACE FUNCTION catalog.bump_row_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -50,6 +50,26 @@ Status check_max_stale(int64_t max_stale_ms) {
   return check_range("max_stale_ms", max_stale_ms, kMaxStaleMsMax);
 }
 
+Status check_section(std::string_view section) {
+  if (section.empty()) return refuse("section", "it is missing");
+  return check_text("section", section, kSectionBytesMax);
+}
+
+// Every beginning of a sku of two characters or more is itself well-formed as a sku. What is not has no products, and
+// is more likely a pattern or a mistake than a question.
+Status check_prefix(std::string_view prefix) {
+  if (prefix.size() < kPrefixBytesMin) {
+    return refuse("prefix", "it needs at least " + std::to_string(kPrefixBytesMin) + " characters");
+  }
+  if (check_sku(prefix)) return {};
+  return refuse("prefix", "no sku begins with \"" + std::string(prefix.substr(0, kSkuBytesMax)) +
+                              "\"; skus are [a-z0-9][a-z0-9+.-]*, at most " + std::to_string(kSkuBytesMax) + " bytes");
+}
+
+Status check_page_size(int64_t page_size) {
+  return check_range("page_size", page_size, kPageSizeMax);
+}
+
 Status check_product(const pb::Product& product) {
   if (Status status = check_sku(product.sku()); !status) return status;
   if (Status status = check_text("version", product.version(), kVersionBytesMax); !status) return status;

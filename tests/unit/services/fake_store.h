@@ -35,6 +35,22 @@ class FakeStore : public ProductStore {
       done(std::move(answers));
     });
   }
+  void list_skus(SkuRange range, client::ReadOptions, client::Callback<Result<SkuPage>> done) override {
+    post([this, range = std::move(range), done = std::move(done)]() mutable {
+      last_range = range;
+      if (list_error) return done(std::unexpected(*list_error));
+      SkuPage page{.skus = {}, .origin = client::Origin::kReplica, .staleness_ms = list_staleness_ms};
+      for (const auto& [sku, product] : products) {
+        if (page.skus.size() == range.limit) break;
+        if (sku <= range.after) continue;
+        if (range.section.empty() ? sku.starts_with(range.prefix) : product.section() == range.section) {
+          page.skus.push_back(sku);
+        }
+      }
+      for (const std::string& sku : deleted_after_list) products.erase(sku);
+      done(std::move(page));
+    });
+  }
   void set_field(std::string sku, ProductField field, int64_t value, Duration timeout,
                  client::Callback<Result<pb::Product>> done) override {
     post([this, sku = std::move(sku), field, value, timeout, done = std::move(done)]() mutable {
@@ -77,6 +93,10 @@ class FakeStore : public ProductStore {
   std::map<std::string, Error> read_errors;
   std::map<std::string, std::pair<client::Origin, int64_t>> freshness;
   std::deque<Error> write_errors;
+  SkuRange last_range;
+  std::optional<Error> list_error;
+  int64_t list_staleness_ms = 5;
+  std::vector<std::string> deleted_after_list;
   client::ReadOptions last_options;
   Duration last_timeout{};
   int batches_tried = 0, batches_at_once = 0, batches_at_once_max = 0;
