@@ -26,6 +26,8 @@
 
 namespace tidemark::client {
 
+class Session;  // client/session_token.h
+
 class [[nodiscard]] CommitToken {
  public:
   ShardId shard() const { return shard_; }
@@ -50,6 +52,7 @@ struct Written {
 
 struct WriteOptions {
   Duration timeout = std::chrono::seconds(2);
+  std::shared_ptr<Session> session{};  // absorbs the commit, before the handler runs
 };
 
 struct DatabaseOptions {

@@ -30,6 +30,9 @@ struct ReadOptions {
   std::optional<Duration> max_stale{};         // the family's kMaxStale; kAnyStaleness: also answers of unknown age
   bool is_cache_bypassed = false;              // straight from the database, nothing is filled
   bool may_use_replica = true;
+  // Read your writes, and never backwards (client/session_token.h): the answer contains what the session has written
+  // and read so far, and is absorbed. kUnavailable: nobody could prove it in time.
+  std::shared_ptr<Session> session{};
 };
 
 struct RepositoryOptions {

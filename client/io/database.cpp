@@ -11,6 +11,7 @@
 #include "base/io/system_clock.h"
 #include "base/parse.h"
 #include "client/row.h"
+#include "client/session_token.h"
 #include "client/strategy/position_clock.h"
 #include "shardrouter/routing/bucket_map.h"
 #include "shardrouter/sql/routed_write.h"
@@ -55,6 +56,7 @@ struct Write {
   std::vector<Bucket> buckets;
   std::vector<Statement> statements;
   Instant deadline;
+  std::shared_ptr<Session> session;
   int attempts = 0;
   Callback<Result<Written>> done;
 };
@@ -173,6 +175,7 @@ void DatabaseImpl::start_write(std::vector<Bucket> buckets, std::vector<Statemen
   write->buckets = std::move(buckets);
   write->statements = std::move(statements);
   write->deadline = steady_now() + options.timeout;
+  write->session = std::move(options.session);
   write->done = std::move(done);
   asio::post(context_, [self = shared(), write]() mutable { self->attempt(std::move(write)); });
 }
@@ -216,7 +219,9 @@ void DatabaseImpl::on_written(const WritePtr& write, ShardId shard, Result<std::
   }
   auto written = shardrouter::read_routed_write(shard, std::move(*results));
   if (!written) return write->done(std::unexpected(std::move(written.error())));
-  write->done(Written{CommitTokenMaker::make(written->token), std::move(written->results)});
+  const CommitToken token = CommitTokenMaker::make(written->token);
+  if (write->session) write->session->absorb(token);
+  write->done(Written{token, std::move(written->results)});
 }
 
 // Only a refusal by the guard: then nothing was done.
