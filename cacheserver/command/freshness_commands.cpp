@@ -50,11 +50,13 @@ int64_t bound_ms(std::optional<Duration> bound) {
 
 void reply_hit(CommandContext& context, const Entry& entry, const EntryClaims& claims, int64_t bound) {
   RespWriter& reply = context.reply;
-  reply.array(claims.is_absent ? 3 : 4);
+  reply.array(claims.is_absent ? 5 : 6);
   reply.bulk(claims.is_absent ? "ABSENT" : "HIT");
   if (!claims.is_absent) reply.bulk(entry.value());
   reply.integer(bound);
   reply.bulk(claims.lo.to_string());
+  reply.bulk(claims.hi.to_string());
+  reply.integer(claims.db_epoch);
 }
 
 void reply_bypass(RespWriter& reply, std::string_view reason, int64_t bound) {
@@ -75,47 +77,71 @@ void reply_miss(CommandContext& context, const FreshnessState::Miss& miss) {
       reply.integer(std::max<int64_t>(1, to_millis(miss.retry_after)));
       return;
     case FreshnessState::Miss::Kind::kLease:
-      reply.array(4);
+      reply.array(5);
       reply.bulk("MISS");
       reply.bulk(miss.lease);
       reply.bulk(miss.need.to_string());
       reply.integer(miss.visible ? 1 : 0);
+      reply.bulk(miss.settled.to_string());
       return;
   }
 }
 
-// GETL key [MAXSTALE ms]
+struct GetlOptions {
+  std::optional<uint64_t> max_stale_ms;
+  std::optional<FreshnessState::After> after;
+};
+
+GetlOptions read_getl_options(ArgumentReader& in) {
+  GetlOptions options;
+  while (in.left() > 0) {
+    std::string_view option = in.text("option");
+    if (equals_ignore_case(option, "MAXSTALE") && !options.max_stale_ms) {
+      options.max_stale_ms = in.number_up_to("MAXSTALE", kTtlMsMax);
+    } else if (equals_ignore_case(option, "AFTER") && !options.after) {
+      auto db_epoch = in.number<DbEpoch>("AFTER's db_epoch");
+      options.after = {db_epoch, in.lsn("AFTER's lsn")};
+    } else {
+      in.fail(fmt::format("ERR GETL does not know the option {} here; it takes MAXSTALE ms and AFTER e lsn, each once",
+                          quoted(option)));
+    }
+  }
+  return options;
+}
+
+// GETL key [MAXSTALE ms] [AFTER e lsn]
 void getl(CommandContext& context, Arguments arguments) {
   ArgumentReader in(arguments);
   std::string_view key = in.text("key");
-  std::optional<uint64_t> max_stale_ms;
-  while (in.left() > 0) {
-    std::string_view option = in.text("option");
-    if (equals_ignore_case(option, "MAXSTALE") && !max_stale_ms) {
-      max_stale_ms = in.number_up_to("MAXSTALE", kTtlMsMax);
-    } else {
-      in.fail(fmt::format("ERR GETL does not know the option {} here; it takes MAXSTALE ms, once", quoted(option)));
-    }
-  }
+  const GetlOptions options = read_getl_options(in);
   if (in.failed()) return context.reply.error(in.error());
   auto database = database_key(context.worker, key);
   if (!database) return context.reply.error(no_family(key));
 
   FreshnessState& freshness = context.freshness;
+  const BucketOwner& owner = database->owner;
+  const ShardTide* tide = freshness.find_shard(owner.shard);
+  if (options.after && tide != nullptr && tide->is_joined() && tide->db_epoch() != options.after->db_epoch) {
+    context.keyspace.count_miss();
+    return reply_bypass(context.reply, "EPOCH", bound_ms(freshness.bound(owner.shard, context.now)));
+  }
   Entry* entry = context.keyspace.peek(key, context.now);
   if (entry != nullptr && entry->has_claims()) {
     EntryClaims claims = entry->claims();
-    if (freshness.is_valid(claims, database->owner)) {
-      int64_t bound = bound_ms(freshness.bound(database->owner.shard, context.now));
-      bool is_behind = max_stale_ms && (bound < 0 || static_cast<uint64_t>(bound) > *max_stale_ms);
+    const bool is_valid = freshness.is_valid(claims, owner);
+    if (is_valid && (!options.after || freshness.contains_after(claims, *options.after))) {
+      int64_t bound = bound_ms(freshness.bound(owner.shard, context.now));
+      bool is_behind = options.max_stale_ms && (bound < 0 || static_cast<uint64_t>(bound) > *options.max_stale_ms);
       if (is_behind) return reply_bypass(context.reply, "BEHIND", bound);
       context.keyspace.count_hit(*entry, context.now);
       return reply_hit(context, *entry, claims, bound);
     }
-    ++freshness.counters().hits_revalidate;
+    ++(is_valid ? freshness.counters().hits_behind_session : freshness.counters().hits_revalidate);
   }
   context.keyspace.count_miss();
-  reply_miss(context, freshness.on_miss(hash64(key), database->owner, context.now));
+  FreshnessState::Miss miss = freshness.on_miss(hash64(key), owner, context.now);
+  if (options.after) miss.need = std::max(miss.need, options.after->lsn);
+  reply_miss(context, miss);
 }
 
 struct SetvOptions {

@@ -51,6 +51,13 @@ std::optional<Duration> FreshnessState::bound(ShardId shard, Instant now) const 
   return found == nullptr ? std::nullopt : found->bound(now);
 }
 
+// A valid entry has every commit that was applied here (G1), whatever it proved when it was filled.
+bool FreshnessState::contains_after(const EntryClaims& claims, const After& after) const {
+  const ShardTide* shard = find_shard(claims.shard);
+  if (shard == nullptr || shard->db_epoch() != after.db_epoch || claims.db_epoch != after.db_epoch) return false;
+  return shard->complete_through() >= after.lsn || claims.lo >= after.lsn;
+}
+
 FreshnessState::Miss FreshnessState::on_miss(uint64_t key_hash, const BucketOwner& owner, Instant now) {
   const ShardTide* shard = find_shard(owner.shard);
   if (shard == nullptr || !shard->is_joined()) return {};
@@ -65,6 +72,7 @@ FreshnessState::Miss FreshnessState::on_miss(uint64_t key_hash, const BucketOwne
   miss.lease = grant.lease->to_string();
   miss.need = shard->floor().lsn;
   miss.visible = !shard->floor().snapshot.has_value();
+  miss.settled = shard->settled();
   const CommitDomain ours{owner.shard, shard->db_epoch(), owner.epoch};
   for (auto* record = tombstones_.first(key_hash); record != nullptr; record = tombstones_.next(*record)) {
     bool is_ended = record->domain.shard == ours.shard && record->domain.db_epoch < ours.db_epoch;

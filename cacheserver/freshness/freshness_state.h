@@ -50,13 +50,22 @@ class FreshnessState {
   // Is an entry with these claims, of a bucket owned by `owner`, a hit? False: to be revalidated, a miss.
   bool is_valid(const EntryClaims& claims, const BucketOwner& owner) const;
   std::optional<Duration> bound(ShardId shard, Instant now) const;
+  // What a session has written or read (GETL AFTER).
+  struct After {
+    DbEpoch db_epoch = 0;
+    Lsn lsn;
+  };
+  // Every commit of the shard up to `after.lsn` is in this valid entry. Positions of two epochs are not comparable:
+  // requires that `after.db_epoch` is the shard's.
+  bool contains_after(const EntryClaims& claims, const After& after) const;
 
   // ---- misses
   struct Miss {
     enum class Kind : uint8_t { kLease, kBusy, kNotJoined } kind = Kind::kNotJoined;
-    std::string lease;       // kLease
-    Lsn need;                // kLease: what a replica must have replayed for its proof to be accepted
-    bool visible = false;    // kLease: a commit on the key may not be visible on the primary yet
+    std::string lease;     // kLease
+    Lsn need;              // kLease: what a replica must have replayed for its proof to be accepted
+    bool visible = false;  // kLease: a commit on the key may not be visible on the primary yet
+    Lsn settled;           // kLease: every snapshot taken on the primary from now on sees all up to here; zero: unknown
     Duration retry_after{};  // kBusy
   };
   Miss on_miss(uint64_t key_hash, const BucketOwner& owner, Instant now);
@@ -115,6 +124,7 @@ class FreshnessState {
   struct Counters {
     std::array<uint64_t, kFillVerdictCount> fills{};  // by FillVerdict
     uint64_t hits_revalidate = 0;                     // entries found that were no longer valid
+    uint64_t hits_behind_session = 0;                 // valid, but too old for the session that asked
     uint64_t invalidated_keys = 0, invalidated_entries = 0, kept_entries = 0;  // kept: provably contained the commit
     uint64_t batches = 0, batch_gaps = 0, fences = 0, fence_gaps = 0, joins = 0, foreign_echoes = 0;
   };

@@ -181,6 +181,8 @@ struct FreshnessCounterMetric {
 constexpr std::array kFreshnessCounters = {
     FreshnessCounterMetric{"hits_revalidate_total", "Entries found that were no longer valid.",
                            &FreshnessState::Counters::hits_revalidate},
+    FreshnessCounterMetric{"hits_behind_session_total", "Valid entries that were too old for the session that asked.",
+                           &FreshnessState::Counters::hits_behind_session},
     FreshnessCounterMetric{"invalidated_keys_total", "Keys named by invalidations.",
                            &FreshnessState::Counters::invalidated_keys},
     FreshnessCounterMetric{"invalidated_entries_total", "Entries dropped by invalidations.",

@@ -1,4 +1,4 @@
-// GETL, SETV and INVAL as a client writes and reads them (docs/PROTOCOL.md).
+// GETL, SETV, INVAL and TIDE as a client writes and reads them (docs/PROTOCOL.md).
 //
 // Threads: pure functions. I/O: none.
 #pragma once
@@ -16,29 +16,51 @@
 
 namespace tidemark::client {
 
+// What an entry says of itself. Nodes of before this was said leave it unknown.
+struct GetlClaims {
+  Lsn lo;                   // every commit up to here is in it
+  std::optional<Lsn> hi{};  // none beyond is; nothing: unknown
+  DbEpoch db_epoch = 0;     // of both; 0: unknown
+};
 struct GetlHit {
   std::string value;
   int64_t bound_ms = -1;
+  GetlClaims claims;
 };
 struct GetlAbsent {
   int64_t bound_ms = -1;
+  GetlClaims claims;
 };
 struct GetlMiss {
   std::string lease;
   Lsn need;                      // a replica must have replayed this far
   bool is_visible_soon = false;  // a commit on this key may not be visible on the primary yet
+  Lsn settled;                   // snapshots of the primary from now on see every commit up to here; zero: unknown
 };
 struct GetlBusy {
   int64_t retry_ms = 0;
 };
 struct GetlBypass {
-  std::string reason;  // NOTJOINED, BEHIND
+  std::string reason;  // NOTJOINED, BEHIND, EPOCH
 };
 using GetlReply = std::variant<GetlHit, GetlAbsent, GetlMiss, GetlBusy, GetlBypass>;
 
-std::string make_getl(std::string_view key, std::optional<int64_t> max_stale_ms);
+// What a session must find in the answer.
+struct GetlAfter {
+  DbEpoch db_epoch = 0;
+  Lsn lsn;
+};
+std::string make_getl(std::string_view key, std::optional<int64_t> max_stale_ms, std::optional<GetlAfter> after = {});
 // kCorrupt when the reply has no form of the protocol; error replies must be handled before.
 Result<GetlReply> parse_getl(RespValue reply);
+
+// What TIDE says of one shard.
+struct TideOfShard {
+  DbEpoch db_epoch = 0;
+  Lsn settled;
+};
+std::string make_tide();
+std::optional<TideOfShard> parse_tide(const RespValue& reply, ShardId shard);  // nothing: not joined, or no answer
 
 enum class FillVerdict : uint8_t { kOk, kKept, kLease, kEpoch, kOlder, kFloor, kError };
 std::string_view to_string(FillVerdict verdict);

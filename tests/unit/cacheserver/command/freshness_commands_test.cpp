@@ -91,13 +91,15 @@ TEST_F(FreshnessCommands, GetlBypassesUntilTheShardIsJoined) {
 
 TEST_F(FreshnessCommands, GetlMissesWithALeaseTheNeededLsnAndWhetherThePrimaryMayRefuse) {
   join();
-  EXPECT_EQ(run({"getl", kKey}), "*4\r\n$4\r\nMISS\r\n$22\r\n0000000000000010.2.3.1\r\n$5\r\n0/100\r\n:1\r\n");
+  EXPECT_EQ(run({"getl", kKey}),
+            "*5\r\n$4\r\nMISS\r\n$22\r\n0000000000000010.2.3.1\r\n$5\r\n0/100\r\n:1\r\n$3\r\n0/0\r\n");
 }
 
 TEST_F(FreshnessCommands, GetlSaysZeroForVisibleOnceTheFloorHasASnapshot) {
   join();
   settle();
-  EXPECT_EQ(run({"getl", kKey}), "*4\r\n$4\r\nMISS\r\n$22\r\n0000000000000010.2.3.1\r\n$5\r\n0/100\r\n:0\r\n");
+  EXPECT_EQ(run({"getl", kKey}),
+            "*5\r\n$4\r\nMISS\r\n$22\r\n0000000000000010.2.3.1\r\n$5\r\n0/100\r\n:0\r\n$5\r\n0/100\r\n");
 }
 
 TEST_F(FreshnessCommands, GetlIsBusyWhileAnotherHoldsTheLease) {
@@ -107,14 +109,14 @@ TEST_F(FreshnessCommands, GetlIsBusyWhileAnotherHoldsTheLease) {
   now_ += 40ms;
   EXPECT_EQ(run({"getl", kKey}), "*2\r\n$4\r\nBUSY\r\n:40\r\n");
   now_ += 10s;
-  EXPECT_TRUE(run({"getl", kKey}).starts_with("*4\r\n$4\r\nMISS\r\n"));
+  EXPECT_TRUE(run({"getl", kKey}).starts_with("*5\r\n$4\r\nMISS\r\n"));
 }
 
-TEST_F(FreshnessCommands, GetlHitsWithValueBoundAndLo) {
+TEST_F(FreshnessCommands, GetlHitsWithValueBoundAndClaims) {
   join();
   settle();
-  EXPECT_EQ(run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "the value"}), "+OK\r\n");
-  EXPECT_EQ(run({"getl", kKey}), "*4\r\n$3\r\nHIT\r\n$9\r\nthe value\r\n:-1\r\n$5\r\n0/180\r\n");
+  EXPECT_EQ(run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "the value", "HI", "0/190"}), "+OK\r\n");
+  EXPECT_EQ(run({"getl", kKey}), "*6\r\n$3\r\nHIT\r\n$9\r\nthe value\r\n:-1\r\n$5\r\n0/180\r\n$5\r\n0/190\r\n:1\r\n");
 }
 
 TEST_F(FreshnessCommands, GetlBoundsByTheEchoedStampAndRefusesMoreStaleness) {
@@ -123,8 +125,9 @@ TEST_F(FreshnessCommands, GetlBoundsByTheEchoedStampAndRefusesMoreStaleness) {
   std::string stamp = std::to_string(freshness_.stamp(now_));
   now_ += 30500us;
   run({"fence", "7", "1", "3", "0/100", "0/120", "0/0", "-", stamp});
-  EXPECT_EQ(run({"getl", kKey}), "*4\r\n$3\r\nHIT\r\n$1\r\nv\r\n:31\r\n$5\r\n0/180\r\n");
-  EXPECT_TRUE(run({"getl", kKey, "MAXSTALE", "31"}).starts_with("*4\r\n$3\r\nHIT\r\n"));
+  EXPECT_EQ(run({"getl", kKey}),
+            "*6\r\n$3\r\nHIT\r\n$1\r\nv\r\n:31\r\n$5\r\n0/180\r\n$17\r\nFFFFFFFF/FFFFFFFF\r\n:1\r\n");
+  EXPECT_TRUE(run({"getl", kKey, "MAXSTALE", "31"}).starts_with("*6\r\n$3\r\nHIT\r\n"));
   EXPECT_EQ(run({"getl", kKey, "MAXSTALE", "30"}), "*3\r\n$6\r\nBYPASS\r\n$6\r\nBEHIND\r\n:31\r\n");
 }
 
@@ -137,7 +140,69 @@ TEST_F(FreshnessCommands, GetlNamesWhatIsWrongWithItsOptions) {
   EXPECT_EQ(run({"getl", kKey, "MAXSTALE", "-1"}), "-ERR MAXSTALE '-1' is not a number from 0 to 315360000000\r\n");
   EXPECT_EQ(run({"getl", kKey, "MAXSTALE"}), "-ERR MAXSTALE is missing\r\n");
   EXPECT_EQ(run({"getl", kKey, "NOW"}),
-            "-ERR GETL does not know the option 'NOW' here; it takes MAXSTALE ms, once\r\n");
+            "-ERR GETL does not know the option 'NOW' here; it takes MAXSTALE ms and AFTER e lsn, each once\r\n");
+}
+
+// ---- GETL AFTER: what a session has written or read
+
+TEST_F(FreshnessCommands, GetlAfterHitsWhatItsLoProves) {
+  join();
+  run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "v"});
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/180"}).starts_with("*6\r\n$3\r\nHIT\r\n"));
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/181"}).starts_with("*5\r\n$4\r\nMISS\r\n"));
+  EXPECT_EQ(freshness_.counters().hits_behind_session, 1u);
+}
+
+TEST_F(FreshnessCommands, GetlAfterHitsWhatTheTideHasPassed) {
+  join();
+  run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "v"});
+  run({"fence", "7", "1", "3", "0/100", "0/200", "0/0", "-", "0"});
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/200"}).starts_with("*6\r\n$3\r\nHIT\r\n"));
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/201"}).starts_with("*5\r\n$4\r\nMISS\r\n"));
+}
+
+TEST_F(FreshnessCommands, GetlAfterMissesWithTheSessionsPositionAndTheEntryStays) {
+  join();
+  settle();
+  run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "v"});
+  EXPECT_EQ(run({"getl", kKey, "AFTER", "1", "0/500"}),
+            "*5\r\n$4\r\nMISS\r\n$22\r\n0000000000000010.2.3.2\r\n$5\r\n0/500\r\n:0\r\n$5\r\n0/100\r\n");
+  EXPECT_TRUE(run({"getl", kKey}).starts_with("*6\r\n$3\r\nHIT\r\n")) << "for everybody else it is as good as before";
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/500"}).starts_with("*2\r\n$4\r\nBUSY\r\n"));
+}
+
+TEST_F(FreshnessCommands, GetlAfterOfAnOlderPositionNeedsNoLessThanTheFloor) {
+  join();
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/1"}).find("\r\n0/100\r\n:1\r\n") != std::string::npos);
+}
+
+TEST_F(FreshnessCommands, GetlAfterOfAnotherEpochIsNotCompared) {
+  join();
+  run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "v"});
+  for (const char* epoch : {"0", "2"}) {
+    EXPECT_EQ(run({"getl", kKey, "AFTER", epoch, "0/1"}), "*3\r\n$6\r\nBYPASS\r\n$5\r\nEPOCH\r\n:-1\r\n");
+  }
+}
+
+TEST_F(FreshnessCommands, GetlAfterBypassesUntilTheShardIsJoined) {
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/1"}).starts_with("*3\r\n$6\r\nBYPASS\r\n$9\r\nNOTJOINED\r\n"));
+}
+
+TEST_F(FreshnessCommands, GetlAfterAndMaxstaleGoInEitherOrder) {
+  join();
+  run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "v"});
+  EXPECT_TRUE(
+      run({"getl", kKey, "AFTER", "1", "0/180", "MAXSTALE", "10"}).starts_with("*3\r\n$6\r\nBYPASS\r\n$6\r\nBEHIND"));
+  EXPECT_TRUE(
+      run({"getl", kKey, "maxstale", "10", "after", "1", "0/180"}).starts_with("*3\r\n$6\r\nBYPASS\r\n$6\r\nBEHIND"));
+}
+
+TEST_F(FreshnessCommands, GetlAfterNamesWhatIsWrong) {
+  EXPECT_EQ(run({"getl", kKey, "AFTER", "x", "0/1"}),
+            "-ERR AFTER's db_epoch 'x' is not a number from 0 to 4294967295\r\n");
+  EXPECT_EQ(run({"getl", kKey, "AFTER", "1"}), "-ERR AFTER's lsn is missing\r\n");
+  EXPECT_EQ(run({"getl", kKey, "AFTER", "1", "17"}), "-ERR AFTER's lsn '17' is not an LSN like 16/B374D848\r\n");
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/1", "AFTER", "1", "0/2"}).starts_with("-ERR GETL does not know"));
 }
 
 // ---- SETV
@@ -145,7 +210,7 @@ TEST_F(FreshnessCommands, GetlNamesWhatIsWrongWithItsOptions) {
 TEST_F(FreshnessCommands, SetvFillsAnAbsence) {
   join();
   EXPECT_EQ(run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "", "NEG"}), "+OK\r\n");
-  EXPECT_EQ(run({"getl", kKey}), "*3\r\n$6\r\nABSENT\r\n:-1\r\n$5\r\n0/180\r\n");
+  EXPECT_EQ(run({"getl", kKey}), "*5\r\n$6\r\nABSENT\r\n:-1\r\n$5\r\n0/180\r\n$17\r\nFFFFFFFF/FFFFFFFF\r\n:1\r\n");
   EXPECT_EQ(verify(kKey, "ttl_ms"), "5000");
   EXPECT_EQ(verify(kKey, "state"), "absent");
 }
@@ -232,7 +297,8 @@ TEST_F(FreshnessCommands, InvalDropsEntriesKillsLeasesAndLeavesTombstones) {
   EXPECT_EQ(verify(kKey, "tombstone_lsn"), "0/200");
   EXPECT_EQ(verify(kKey, "complete_through"), "0/100");
   EXPECT_TRUE(run({"setv", "product:{x}", lease, "R:7:1:4:0/300", "v"}).starts_with("-REJECT LEASE "));
-  EXPECT_EQ(run({"getl", kKey}), "*4\r\n$4\r\nMISS\r\n$22\r\n0000000000000010.2.3.3\r\n$5\r\n0/200\r\n:1\r\n");
+  EXPECT_EQ(run({"getl", kKey}),
+            "*5\r\n$4\r\nMISS\r\n$22\r\n0000000000000010.2.3.3\r\n$5\r\n0/200\r\n:1\r\n$5\r\n0/100\r\n");
 }
 
 TEST_F(FreshnessCommands, InvalKeepsAnEntryThatProvablyContainsTheCommit) {
@@ -382,7 +448,7 @@ TEST_F(FreshnessCommands, FenceallMakesOlderEntriesMissesAndKillsLeases) {
   EXPECT_TRUE(run({"fenceall", "7", "1", "3", "0/200"}).starts_with("*2\r\n$5\r\n0/200\r\n"));
   EXPECT_EQ(verify(kKey, "state"), "revalidate");
   EXPECT_EQ(verify("product:{new}", "state"), "value");
-  EXPECT_TRUE(run({"getl", kKey}).starts_with("*4\r\n$4\r\nMISS\r\n"));
+  EXPECT_TRUE(run({"getl", kKey}).starts_with("*5\r\n$4\r\nMISS\r\n"));
   EXPECT_TRUE(run({"setv", "product:{x}", lease, "R:7:1:4:0/300", "v"}).starts_with("-REJECT LEASE "));
 }
 

@@ -31,15 +31,62 @@ TEST(Getl, ReadsEveryAnswer) {
   EXPECT_EQ(std::get<GetlBypass>(*read("*3\r\n$6\r\nBYPASS\r\n$6\r\nBEHIND\r\n:9\r\n")).reason, "BEHIND");
 }
 
+TEST(Getl, CarriesWhatASessionNeeds) {
+  EXPECT_EQ(make_getl("k", std::nullopt, GetlAfter{3, Lsn{0x500}}), make_request({"GETL", "k", "AFTER", "3", "0/500"}));
+  EXPECT_EQ(make_getl("k", 250, GetlAfter{3, Lsn{0x500}}),
+            make_request({"GETL", "k", "MAXSTALE", "250", "AFTER", "3", "0/500"}));
+}
+
+TEST(Getl, ReadsTheClaimsOfAHit) {
+  auto hit = std::get<GetlHit>(*read("*6\r\n$3\r\nHIT\r\n$1\r\nv\r\n:12\r\n$4\r\n0/10\r\n$4\r\n0/18\r\n:3\r\n"));
+  EXPECT_EQ(hit.claims.lo, Lsn{0x10});
+  EXPECT_EQ(hit.claims.hi, Lsn{0x18});
+  EXPECT_EQ(hit.claims.db_epoch, 3u);
+  auto absent = std::get<GetlAbsent>(*read("*5\r\n$6\r\nABSENT\r\n:3\r\n$4\r\n0/10\r\n$4\r\n0/18\r\n$1\r\n4\r\n"));
+  EXPECT_EQ(absent.claims.hi, Lsn{0x18});
+  EXPECT_EQ(absent.claims.db_epoch, 4u);
+}
+
+TEST(Getl, ReadsHitsWithoutAnUpperBound) {
+  auto unknown =
+      std::get<GetlHit>(*read("*6\r\n$3\r\nHIT\r\n$1\r\nv\r\n:12\r\n$4\r\n0/10\r\n$17\r\nFFFFFFFF/FFFFFFFF\r\n:3\r\n"));
+  EXPECT_FALSE(unknown.claims.hi);
+  auto older_node = std::get<GetlHit>(*read("*4\r\n$3\r\nHIT\r\n$1\r\nv\r\n:12\r\n$4\r\n0/10\r\n"));
+  EXPECT_FALSE(older_node.claims.hi);
+  EXPECT_EQ(older_node.claims.db_epoch, 0u);
+  EXPECT_EQ(older_node.claims.lo, Lsn{0x10});
+}
+
+TEST(Getl, ReadsMissesWithAndWithoutSettled) {
+  EXPECT_EQ(std::get<GetlMiss>(*read("*5\r\n$4\r\nMISS\r\n$2\r\nl1\r\n$4\r\n0/20\r\n:0\r\n$4\r\n0/18\r\n")).settled,
+            Lsn{0x18});
+  EXPECT_TRUE(std::get<GetlMiss>(*read("*4\r\n$4\r\nMISS\r\n$2\r\nl1\r\n$4\r\n0/20\r\n:0\r\n")).settled.is_zero());
+}
+
+TEST(Tide, SaysWhatHasSettledOfAShard) {
+  ReplyParser parser;
+  parser.feed(
+      "*2\r\n*6\r\n:0\r\n:3\r\n$4\r\n0/90\r\n$4\r\n0/80\r\n$4\r\n0/10\r\n:5\r\n"
+      "*6\r\n:7\r\n:4\r\n$4\r\n0/91\r\n$4\r\n0/81\r\n$4\r\n0/11\r\n:5\r\n");
+  const RespValue reply = **parser.next();
+  EXPECT_EQ(make_tide(), make_request({"TIDE"}));
+  EXPECT_EQ(parse_tide(reply, 7)->settled, Lsn{0x81});
+  EXPECT_EQ(parse_tide(reply, 7)->db_epoch, 4u);
+  EXPECT_FALSE(parse_tide(reply, 1));
+  EXPECT_FALSE(parse_tide(RespValue{}, 0));
+}
+
 TEST(Getl, FieldsAddedAtTheEndAreIgnored) {
-  EXPECT_TRUE(read("*5\r\n$4\r\nMISS\r\n$2\r\nl1\r\n$4\r\n0/20\r\n:0\r\n$3\r\nnew\r\n"));
+  EXPECT_TRUE(read("*6\r\n$4\r\nMISS\r\n$2\r\nl1\r\n$4\r\n0/20\r\n:0\r\n$3\r\n0/0\r\n$3\r\nnew\r\n"));
 }
 
 TEST(Getl, AnythingElseIsCorrupt) {
   for (std::string_view bytes :
        {"+OK\r\n", "*0\r\n", "*1\r\n$3\r\nHIT\r\n", "*3\r\n$3\r\nHIT\r\n$1\r\nv\r\n$1\r\nx\r\n",
         "*4\r\n$4\r\nMISS\r\n$0\r\n\r\n$4\r\n0/20\r\n:1\r\n", "*4\r\n$4\r\nMISS\r\n$1\r\nl\r\n$3\r\nxyz\r\n:1\r\n",
-        "*2\r\n$4\r\nWHAT\r\n:1\r\n"}) {
+        "*5\r\n$4\r\nMISS\r\n$1\r\nl\r\n$4\r\n0/20\r\n:1\r\n$1\r\nx\r\n",
+        "*6\r\n$3\r\nHIT\r\n$1\r\nv\r\n:1\r\n$4\r\n0/10\r\n$1\r\nx\r\n:1\r\n",
+        "*6\r\n$3\r\nHIT\r\n$1\r\nv\r\n:1\r\n$4\r\n0/10\r\n$4\r\n0/18\r\n:-1\r\n", "*2\r\n$4\r\nWHAT\r\n:1\r\n"}) {
     auto reply = read(bytes);
     ASSERT_FALSE(reply) << bytes;
     EXPECT_EQ(reply.error().code, ErrorCode::kCorrupt);
