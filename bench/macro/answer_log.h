@@ -29,6 +29,7 @@ std::string_view to_string(Origin origin);
 Origin parse_origin(std::string_view text);  // anything else: kUnknown
 
 inline constexpr int32_t kBoundMissing = -1;
+inline constexpr uint32_t kNoProduct = UINT32_MAX;  // of an error: the call named none (a list, a search)
 
 struct AnswerRecord {
   RecordKind kind = RecordKind::kAnswer;

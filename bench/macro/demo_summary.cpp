@@ -49,6 +49,12 @@ std::vector<std::string> DemoSummary::violations() const {
   expect_none(total(errors_outside_window), "requests failed outside the fault window");
   expect_none(errors_other_slots, "requests failed inside the fault window on slots of healthy nodes");
   expect_none(number_of<uint64_t>(shop, "answers_dropped"), "answers could not be logged and were not checked");
+  expect_none(number_of<uint64_t>(shop, "events_dropped"), "customers' calls could not be logged and were not checked");
+  expect_none(misplaced_rows, "rows were committed on a shard that does not own their bucket");
+  if (shop_figures) {
+    const auto more = shop_figures->violations();
+    found.insert(found.end(), more.begin(), more.end());
+  }
   if (tally.checked == 0) found.emplace_back("no answer was checked");
   return found;
 }
@@ -57,36 +63,41 @@ nlohmann::json DemoSummary::to_json() const {
   nlohmann::json latency = nlohmann::json::object();
   const nlohmann::json shop_latency = latency_of(shop);
   for (const auto& [origin, figures] : shop_latency.items()) latency[origin] = figures;
-  return {{"requests", number_of<uint64_t>(shop, "requests")},
-          {"hit_ratio", number_of<double>(shop, "hit_ratio")},
-          {"hit_ratio_cold", number_of<double>(shop, "hit_ratio_cold")},
-          {"latency_ms", latency},
-          {"db_reads", db_reads},
-          {"db_reads_bypass", db_reads_bypass},
-          {"invalidation_lag_ms",
-           {{"p50", lag.p50_ms}, {"p99", lag.p99_ms}, {"n", lag.count}, {"n_replayed", lag.replayed_count}}},
-          {"answers_checked", tally.checked},
-          {"stale_beyond_bound", tally.count(Verdict::kStale)},
-          {"errors_in_window", errors_in_window},
-          {"errors_outside_window", total(errors_outside_window)},
-          {"errors_outside_window_by_kind", errors_outside_window},
-          {"errors_other_slots", errors_other_slots},
-          {"errors_warmup", errors_warmup},
-          {"seed", seed},
-          {"phantom", tally.count(Verdict::kPhantom)},
-          {"wrong_content", tally.count(Verdict::kWrongContent)},
-          {"from_the_future", tally.count(Verdict::kFromTheFuture)},
-          {"bound_missing", tally.count(Verdict::kBoundMissing)},
-          {"stale_by_commit_stamp", tally.stale_by_stamp},
-          {"late_by_ms_max", static_cast<double>(tally.late_by_us_max) / 1000},
-          {"lost", lost},
-          {"writes_acknowledged", acknowledged},
-          {"commits", commits},
-          {"examples", tally.examples},
-          {"lost_examples", lost_examples},
-          {"violations", violations()},
-          {"shop", shop},
-          {"details", details}};
+  nlohmann::json document = {
+      {"requests", number_of<uint64_t>(shop, "requests")},
+      {"hit_ratio", number_of<double>(shop, "hit_ratio")},
+      {"hit_ratio_cold", number_of<double>(shop, "hit_ratio_cold")},
+      {"latency_ms", latency},
+      {"db_reads", db_reads},
+      {"db_reads_bypass", db_reads_bypass},
+      {"invalidation_lag_ms",
+       {{"p50", lag.p50_ms}, {"p99", lag.p99_ms}, {"n", lag.count}, {"n_replayed", lag.replayed_count}}},
+      {"answers_checked", tally.checked},
+      {"stale_beyond_bound", tally.count(Verdict::kStale)},
+      {"errors_in_window", errors_in_window},
+      {"errors_outside_window", total(errors_outside_window)},
+      {"errors_outside_window_by_kind", errors_outside_window},
+      {"errors_other_slots", errors_other_slots},
+      {"errors_warmup", errors_warmup},
+      {"seed", seed},
+      {"phantom", tally.count(Verdict::kPhantom)},
+      {"wrong_content", tally.count(Verdict::kWrongContent)},
+      {"from_the_future", tally.count(Verdict::kFromTheFuture)},
+      {"bound_missing", tally.count(Verdict::kBoundMissing)},
+      {"stale_by_commit_stamp", tally.stale_by_stamp},
+      {"late_by_ms_max", static_cast<double>(tally.late_by_us_max) / 1000},
+      {"lost", lost},
+      {"writes_acknowledged", acknowledged},
+      {"commits", commits},
+      {"examples", tally.examples},
+      {"lost_examples", lost_examples},
+      {"violations", violations()},
+      {"rows_read_by_server", rows_read},
+      {"misplaced_rows", misplaced_rows},
+      {"shop", shop},
+      {"details", details}};
+  if (shop_figures) shop_figures->add_to(document);
+  return document;
 }
 
 std::string DemoSummary::to_table() const {
@@ -96,6 +107,22 @@ std::string DemoSummary::to_table() const {
   line(table, "hit ratio, warm / cold",
        fmt::format("{:.1f} % / {:.1f} %", 100 * number_of<double>(shop, "hit_ratio"),
                    100 * number_of<double>(shop, "hit_ratio_cold")));
+  table += database_lines() + freshness_lines();
+  if (shop_figures)
+    for (const auto& [name, value] : shop_figures->lines()) line(table, name, value);
+  table += error_lines();
+  line(table, "seed", fmt::format("{}", seed));
+  const auto wrong = violations();
+  for (const std::string& violation : wrong) table += fmt::format("  FAILED: {}\n", violation);
+  for (const std::string& example : tally.examples) table += fmt::format("    {}\n", example);
+  for (const std::string& example : lost_examples) table += fmt::format("    lost: {}\n", example);
+  if (shop_figures)
+    for (const std::string& example : shop_figures->examples()) table += fmt::format("    {}\n", example);
+  return table;
+}
+
+std::string DemoSummary::database_lines() const {
+  std::string table;
   const nlohmann::json shop_latency = latency_of(shop);
   for (const auto& [origin, figures] : shop_latency.items()) {
     line(table, fmt::format("latency from {}, p50 / p99", origin),
@@ -107,24 +134,47 @@ std::string DemoSummary::to_table() const {
            (db_reads_bypass > 0 ? fmt::format("  ({:.1f} %)", 100.0 * static_cast<double>(db_reads) /
                                                                   static_cast<double>(db_reads_bypass))
                                 : ""));
+  // "s0-primary", "s0-replica1", "s0-replica2", "s1-primary"…: a shard's servers follow each other.
+  for (auto server = rows_read.begin(); server != rows_read.end();) {
+    const std::string shard = server->first.substr(0, server->first.find('-'));
+    uint64_t sum = 0, of_replicas = 0;
+    std::string each;
+    for (; server != rows_read.end() && server->first.starts_with(shard + "-"); ++server) {
+      sum += server->second;
+      if (!server->first.ends_with("-primary")) of_replicas += server->second;
+      each += fmt::format("{}{} {}", each.empty() ? "" : ", ", server->first.substr(shard.size() + 1), server->second);
+    }
+    line(table, fmt::format("rows read of shard {}", shard.substr(1)),
+         fmt::format("{}  ({:.1f} % by replicas)", each,
+                     sum == 0 ? 0 : 100.0 * static_cast<double>(of_replicas) / static_cast<double>(sum)));
+  }
   line(table, "invalidation lag, p50 / p99",
        fmt::format("{:.1f} / {:.1f} ms over {} commits (goal: p99 < {:.0f} ms, {})", lag.p50_ms, lag.p99_ms, lag.count,
                    kLagGoalMs, lag.count > 0 && lag.p99_ms < kLagGoalMs ? "met" : "MISSED"));
+  if (lag_without_invalidator.count > 0)
+    line(table, "  while the invalidator was away",
+         fmt::format("{:.1f} / {:.1f} ms over {} commits", lag_without_invalidator.p50_ms,
+                     lag_without_invalidator.p99_ms, lag_without_invalidator.count));
+  return table;
+}
+
+std::string DemoSummary::freshness_lines() const {
+  std::string table;
   line(table, "answers checked", fmt::format("{} against {} commits", tally.checked, commits));
   line(table, "stale beyond bound", fmt::format("{}", tally.count(Verdict::kStale)));
   line(table, "wrong (phantom, content, future)",
        fmt::format("{}, {}, {}", tally.count(Verdict::kPhantom), tally.count(Verdict::kWrongContent),
                    tally.count(Verdict::kFromTheFuture)));
   line(table, "lost of acknowledged writes", fmt::format("{} of {}", lost, acknowledged));
+  return table;
+}
+
+std::string DemoSummary::error_lines() const {
+  std::string table;
   line(table, "errors inside the fault window", list(errors_in_window));
   line(table, "errors outside it", list(errors_outside_window));
   line(table, "errors of the warm-up (empty cache)", list(errors_warmup));
   line(table, "errors on other nodes' slots", fmt::format("{}", errors_other_slots));
-  line(table, "seed", fmt::format("{}", seed));
-  const auto wrong = violations();
-  for (const std::string& violation : wrong) table += fmt::format("  FAILED: {}\n", violation);
-  for (const std::string& example : tally.examples) table += fmt::format("    {}\n", example);
-  for (const std::string& example : lost_examples) table += fmt::format("    lost: {}\n", example);
   return table;
 }
 

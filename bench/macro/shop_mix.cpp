@@ -7,12 +7,14 @@
 
 namespace tidemark::bench {
 
-ShopMix::ShopMix(const Options& options)
+ShopMix::ShopMix(const Options& options, const std::vector<std::string>* names)
     : options_(options),
+      names_(names),
       random_(options.seed),
       goods_(options.product_count - options.rare_count),
       zipf_(std::max(options.product_count, options.rare_count + 1) - options.rare_count, options.zipf_s) {
   INVARIANT(options.product_count > options.rare_count, options.product_count, options.rare_count);
+  INVARIANT(options.search_share == 0 || names != nullptr, options.search_share);
   product_of_rank_.resize(options.product_count - options.rare_count);
   std::iota(product_of_rank_.begin(), product_of_rank_.end(), 0u);
   for (size_t i = product_of_rank_.size(); i > 1; --i) {  // Fisher-Yates
@@ -30,10 +32,26 @@ ShopOp ShopMix::next() {
     if (goods_.is_for_order(op.products.front())) op.kind = ShopOpKind::kSetPrice;  // its stock is the orders' affair
   } else if ((dice -= options_.batch_share) < 0) {
     op = {ShopOpKind::kBatchGet, pick_batch(), 0};
+  } else if ((dice -= options_.section_share) < 0) {
+    op.kind = ShopOpKind::kListSection;
+  } else if ((dice -= options_.search_share) < 0) {
+    op.kind = ShopOpKind::kSearch;
+    op.text = pick_prefix();
+  } else if ((dice -= options_.visit_share) < 0) {
+    op.kind = ShopOpKind::kVisit;
   } else {
-    op = {ShopOpKind::kGet, {pick_product()}, 0};
+    op = get_product();
   }
   return op;
+}
+
+ShopOp ShopMix::get_product() {
+  return {ShopOpKind::kGet, {pick_product()}, 0};
+}
+
+std::string ShopMix::pick_prefix() {
+  const std::string& name = names_->at(pick_existing());
+  return name.substr(0, kPrefixMin + random_.below(kPrefixMax - kPrefixMin + 1));
 }
 
 uint32_t ShopMix::pick_product() {

@@ -10,6 +10,7 @@
 #include "bench/macro/demo/fault_script.h"
 #include "bench/macro/demo/figures.h"
 #include "bench/macro/demo/judge.h"
+#include "bench/macro/demo/judge_customers.h"
 #include "bench/macro/io/http_get.h"
 
 namespace tidemark::bench {
@@ -53,9 +54,7 @@ class Demo {
  private:
   // Warm-up and measured run, with everything that happens meanwhile.
   Status load() {
-    if (config_.plant == Plant::kLost) {
-      if (auto status = cluster_.make_commits_volatile(); !status) return status;
-    }
+    if (auto status = cluster_.plant(); !status) return status;
     auto slots = cluster_.slots_of(DemoCluster::kNode);
     if (!slots) return std::unexpected(slots.error());
     writer_ = cluster_.start_row_writer();
@@ -73,6 +72,7 @@ class Demo {
       show(second);
       if (faults == nullptr && second.value("phase", "") == "run") {
         if (auto status = take_counters(before_); !status) return status;
+        lag_.begin_stretch(before_.nodes);
         faults = start_faults(std::move(*slots));
       }
     }
@@ -93,20 +93,41 @@ class Demo {
   }
 
   std::unique_ptr<FaultScript> start_faults(std::vector<bool> slots) {
-    return FaultScript::start(cluster_.local(), {.run_length = config_.seconds,
-                                                 .node = DemoCluster::kNode,
-                                                 .replica = DemoCluster::kReplica,
-                                                 .crashes_primary = config_.plant == Plant::kLost,
-                                                 .node_slots = std::move(slots),
-                                                 .before_kill = [this] { remember_killed(); },
-                                                 .on_event = [this](const std::string& text) { events_.put(text); }});
+    return FaultScript::start(cluster_.local(),
+                              {.run_length = config_.seconds,
+                               .node = DemoCluster::kNode,
+                               .replica = DemoCluster::kReplica,
+                               .relay = cluster_.has_customers() ? DemoCluster::kRelay : "",
+                               .crashes_primary = config_.plant == Plant::kLost,
+                               .node_slots = std::move(slots),
+                               .before_kill = [this](const std::string& process) { remember_killed(process); },
+                               .after_start = [this](const std::string& process) { remember_started(process); },
+                               .is_saga_under_way = [this] { return cluster_.shop_database().is_saga_under_way(); },
+                               .on_event = [this](const std::string& text) { events_.put(text); }});
   }
 
-  // What the node had counted is lost with it. On the script's thread; read after its finish().
-  void remember_killed() {
-    const auto node = cluster_.local().process(DemoCluster::kNode);
-    auto metrics = node ? read_metrics(node->metrics_port) : std::unexpected(node.error());
-    if (metrics) killed_[DemoCluster::kNode] = std::move(*metrics);
+  // What a process had counted is lost with it. On the script's thread; read after its finish().
+  void remember_killed(const std::string& name) {
+    const auto process = cluster_.local().process(name);
+    auto metrics = process ? read_metrics(process->metrics_port) : std::unexpected(process.error());
+    if (!metrics) return;
+    killed_[name] = std::move(*metrics);
+    if (name == DemoCluster::kNode) lag_.end_stretch({{name, killed_[name]}});
+    if (name == DemoCluster::kInvalidator) change_stretch(lag_, lag_without_invalidator_);
+  }
+
+  // While the invalidator is away, and until the nodes have caught up, lag is a figure of its own.
+  void remember_started(const std::string& name) {
+    if (name != DemoCluster::kInvalidator) return;
+    if (const Status settled = cluster_.settle(); !settled)
+      events_.put(fmt::format("after the start of {}: {}", name, settled.error().to_string()));
+    change_stretch(lag_without_invalidator_, lag_);
+  }
+  void change_stretch(LagReadings& from, LagReadings& to) {
+    const auto now = cluster_.read_counters();
+    if (!now) return events_.put(fmt::format("the lag is not complete: {}", now.error().to_string()));
+    from.end_stretch(now->nodes);
+    to.begin_stretch(now->nodes);
   }
 
   void show(const nlohmann::json& second) {
@@ -132,9 +153,9 @@ class Demo {
   // The same mix, but every read goes straight to the database: what the cache saves.
   Status load_without_cache() {
     progress_.say(fmt::format("the same load without the cache, {} s", config_.bypass / seconds(1)));
-    auto shop = cluster_.start_shop({"--warmup", "1", "--seconds", in_seconds(config_.bypass), "--seed",
-                                     std::to_string(config_.seed), "--bypass-cache"},
-                                    kBypass);
+    auto shop = cluster_.start_shop(
+        {"--warmup", "1", "--seconds", in_seconds(config_.bypass), "--seed", std::to_string(config_.seed)}, kBypass,
+        true);
     if (!shop) return std::unexpected(shop.error());
     Counters begin, end;
     bool has_begun = false;
@@ -160,7 +181,7 @@ class Demo {
     // The first second of the warm-up lies before `begin`, its requests too.
     const uint64_t requests = report->value("requests", uint64_t{0});
     const double reads = database_reads(begin, end);
-    const double scale = requests == 0 ? 0 : summary_.shop.value("requests", 0.0) / static_cast<double>(requests);
+    const double scale = requests == 0 ? 0 : browsing_requests(summary_.shop) / static_cast<double>(requests);
     summary_.db_reads_bypass = static_cast<uint64_t>(std::llround(reads * scale));
     summary_.details["bypass"] = {{"requests", requests},
                                   {"db_reads", reads},
@@ -171,13 +192,37 @@ class Demo {
 
   Status reach_verdict() {
     progress_.say("reading the commit order to its end and judging every answer");
+    if (cluster_.has_customers()) {
+      if (auto status = cluster_.shop_database().await_sagas(); !status) return status;
+    }
     auto commits = cluster_.commits().finish(kCommitsTimeout);
     if (!commits) return std::unexpected(commits.error());
-    const auto& written = writer_->acknowledged();
+    auto status = judge_products(*commits);
+    if (status && cluster_.has_customers()) status = judge_shop(*commits);
+    if (!status) return status;
+    summary_.misplaced_rows = cluster_.commits().misplaced();
+    for (const auto& [server, rows] : after_.pg_rows_read) {
+      const auto first = before_.pg_rows_read.find(server);
+      const double more = rows - (first == before_.pg_rows_read.end() ? 0 : first->second);
+      summary_.rows_read[server] = static_cast<uint64_t>(std::max(0.0, more));
+    }
+    summary_.db_reads = static_cast<uint64_t>(std::llround(database_reads(before_, after_)));
+    lag_.end_stretch(after_.nodes);
+    summary_.lag = lag_.figures();
+    summary_.lag_without_invalidator = lag_without_invalidator_.figures();
+    summary_.seed = config_.seed;
+    summary_.details["import"] = cluster_.import_details();
+    summary_.details["faults"] = faults_.events;
+    summary_.details["pg_rows_read"] = after_.rows_read() - before_.rows_read();
+    summary_.details["psql"] = {{"acknowledged", writer_->acknowledged().size()}, {"failed", writer_->failed()}};
+    return write_summary();
+  }
+
+  Status judge_products(const std::vector<RowCommit>& commits) {
     for (const char* name : {kRun, kBypass}) {
       DemoSummary part;
-      auto status = judge({.commits = *commits,
-                           .other_writes = written,
+      auto status = judge({.commits = &commits,
+                           .other_writes = writer_->acknowledged(),
                            .imported = cluster_.imported(),
                            .answers = cluster_.answers_file(name),
                            .names = &cluster_.names(),
@@ -191,14 +236,21 @@ class Demo {
         summary_.details["bypass"]["stale_beyond_bound"] = part.tally.count(Verdict::kStale);
       }
     }
-    summary_.db_reads = static_cast<uint64_t>(std::llround(database_reads(before_, after_)));
-    summary_.lag = lag_between(before_, killed_, after_);
-    summary_.seed = config_.seed;
-    summary_.details["import"] = cluster_.import_details();
-    summary_.details["faults"] = faults_.events;
-    summary_.details["pg_rows_read"] = after_.rows_read() - before_.rows_read();
-    summary_.details["psql"] = {{"acknowledged", written.size()}, {"failed", writer_->failed()}};
-    return write_summary();
+    return {};
+  }
+
+  Status judge_shop(const std::vector<RowCommit>& commits) {
+    const auto state = cluster_.shop_database().read();
+    if (!state) return std::unexpected(state.error());
+    auto status = judge_customers(
+        {.events = cluster_.events_file(kRun), .commits = &commits, .state = &*state, .windows = faults_.windows},
+        summary_);
+    if (!status) return status;
+    ShopFigures& figures = *summary_.shop_figures;
+    figures.statements = order_statements(before_, killed_, after_);
+    figures.retries = summary_.shop.value("retries", uint64_t{0});
+    figures.given_up = summary_.shop.value("given_up", uint64_t{0});
+    return {};
   }
 
   void take_judgement(DemoSummary part) {
@@ -229,6 +281,7 @@ class Demo {
   EventQueue events_;
   Counters before_, after_;
   std::map<std::string, MetricsText> killed_;
+  LagReadings lag_, lag_without_invalidator_;
   DemoSummary summary_;
 };
 

@@ -10,7 +10,9 @@
 
 #include "base/io/topology_store_file.h"
 #include "base/parse.h"
+#include "bench/macro/demo/plants.h"
 #include "bench/macro/goods.h"
+#include "bench/macro/io/session_key.h"
 #include "bench/macro/product_content.h"
 
 namespace tidemark::bench {
@@ -38,20 +40,21 @@ localcluster::Options DemoCluster::cluster_options() const {
   options.with_catalog = true;
   options.schema_files = {config_.source / "services/catalog/schema.sql"};
   options.tables = {"catalog.product"};
+  if (has_customers()) {
+    options.with_sessions = options.with_orders = true;
+    options.relays = config_.relays;
+    options.schema_files.push_back(config_.source / "services/session/schema.sql");
+    options.schema_files.push_back(config_.source / "services/order/schema.sql");
+    options.tables.insert(options.tables.end(), {"session.session", "shop.orders"});
+  }
   options.families_of_services = true;
   if (config_.plant == Plant::kStale) options.invalidator_arguments = {"--plant-mute-invalidations"};
   return options;
 }
 
-// Commits are acknowledged before they are on disk, and stay in memory for up to ten seconds: a crash loses them. What
-// a battery-less controller or a careless setting does; the fault script then crashes the server.
-Status DemoCluster::make_commits_volatile() {
-  for (const char* sql :
-       {"ALTER SYSTEM SET synchronous_commit = off", "ALTER SYSTEM SET wal_writer_delay = '10s'",
-        "ALTER SYSTEM SET full_page_writes = off",  // small records: many commits in the unwritten page
-        "SELECT pg_reload_conf()"}) {
-    if (auto done = cluster_->psql(kPrimary, sql); !done) return std::unexpected(done.error());
-  }
+Status DemoCluster::plant() {
+  if (config_.plant == Plant::kLost) return make_commits_volatile(*cluster_, kPrimary);
+  if (config_.plant == Plant::kOversell) return forget_to_look_at_the_stock(*cluster_, primaries());
   return {};
 }
 
@@ -71,7 +74,7 @@ Status DemoCluster::clear_directory() {
   if (error) return fail(ErrorCode::kUnavailable, fmt::format("cannot remove {}: {}", left.string(), error.message()));
   for (const auto& entry : std::filesystem::directory_iterator(config_.directory, error)) {
     const auto extension = entry.path().extension();
-    if (extension == ".log" || extension == ".json" || extension == ".answers")
+    if (extension == ".log" || extension == ".json" || extension == ".answers" || extension == ".events")
       std::filesystem::remove(entry.path(), error);
   }
   return {};
@@ -82,26 +85,40 @@ Status DemoCluster::start() {
   if (!index) return std::unexpected(index.error());
   index_ = std::move(*index);
   if (auto status = clear_directory(); !status) return status;
-  progress_.say(fmt::format(
-      "starting {} shards (each primary and replica, fsync on), 3 cache nodes, invalidator and catalog service",
-      config_.shards));
+  progress_.say(fmt::format("starting {} shards (each primary and replica, fsync on), 3 cache nodes, invalidator, {}",
+                            config_.shards, has_customers() ? "catalog, sessions, orders and relays" : "catalog"));
   auto cluster = localcluster::LocalCluster::create(cluster_options());
   if (!cluster) return std::unexpected(cluster.error());
   cluster_.emplace(std::move(*cluster));
   if (auto status = cluster_->start(); !status) return status;
   if (auto status = read_bucket_owners(); !status) return status;
   auto commits = ShardCommits::create({.conninfos = admin_conninfos(),
-                                       .tables = {{.content_columns = product_content_columns()}},
+                                       .tables = oracle_tables(),
                                        .shard_of = [this](Bucket bucket) { return shard_of(bucket); }});
   if (!commits) return std::unexpected(commits.error());
   commits_.emplace(std::move(*commits));
+  shop_database_.emplace(*cluster_, primaries());
   return {};
+}
+
+std::vector<CommitStream::Table> DemoCluster::oracle_tables() const {
+  std::vector<CommitStream::Table> tables = {{.content_columns = product_content_columns()}};
+  if (!has_customers()) return tables;
+  tables.push_back({.name = "shop.orders", .key_column = "id", .state_column = "state", .key_prefix = "order:"});
+  tables.push_back(
+      {.name = "session.session", .key_column = "token_digest", .key_prefix = std::string(kSessionKeyPrefix)});
+  return tables;
+}
+
+std::vector<std::string> DemoCluster::primaries() const {
+  std::vector<std::string> names;
+  for (size_t shard = 0; shard < config_.shards; ++shard) names.push_back(primary_of(shard));
+  return names;
 }
 
 std::vector<std::string> DemoCluster::admin_conninfos() const {
   std::vector<std::string> conninfos;
-  for (size_t shard = 0; shard < config_.shards; ++shard)
-    conninfos.push_back(cluster_->admin_conninfo(primary_of(shard)));
+  for (const std::string& primary : primaries()) conninfos.push_back(cluster_->admin_conninfo(primary));
   return conninfos;
 }
 
@@ -131,8 +148,10 @@ Status DemoCluster::fill() {
   const auto show = [&](uint64_t sent) {
     progress_.show(fmt::format("importing: {} of {} sent, {} committed", sent, packages.size(), commits_->commits()));
   };
-  auto imported = import_packages(catalog_target(), packages,
-                                  {.seed = config_.seed, .hot_stock = Goods::kHotStock, .on_progress = show});
+  auto imported = import_packages(target_of("catalog"), packages,
+                                  {.seed = config_.seed,
+                                   .hot_stock = config_.plant == Plant::kOversell ? kHotStockOfPlant : Goods::kHotStock,
+                                   .on_progress = show});
   if (!imported) return std::unexpected(imported.error());
   progress_.say(fmt::format("imported {} packages in {:.1f} s ({:.0f}/s), {} rejected{}", imported->stored,
                             imported->seconds, static_cast<double>(imported->stored) / imported->seconds,
@@ -157,28 +176,37 @@ Status DemoCluster::fill() {
   for (const std::string& name : names_) file << name << '\n';
   if (!file.flush())
     return fail(ErrorCode::kUnavailable, fmt::format("cannot write {}/skus.txt", config_.directory.string()));
-  return settle();
+  if (has_customers()) {
+    if (auto status = remember_stock(); !status) return status;
+  }
+  // The load begins when every node has heard of every commit of the import: what is measured is the system at work,
+  // not the tail of the import.
+  return settle([this] { progress_.show("waiting until every node has heard of every imported row"); });
 }
 
-// The load begins when every node has heard of every commit of the import: what is measured is the system at work, not
-// the tail of the import.
-Status DemoCluster::settle() {
-  std::vector<double> goals;  // positions in the log, by shard
-  for (size_t shard = 0; shard < config_.shards; ++shard) {
-    const auto text = cluster_->psql(primary_of(shard), "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint");
+Result<std::vector<double>> DemoCluster::log_positions() const {
+  std::vector<double> positions;
+  for (const std::string& primary : primaries()) {
+    const auto text = cluster_->psql(primary, "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint");
     if (!text) return std::unexpected(text.error());
-    const auto goal = parse_i64(std::string_view(*text).substr(0, text->find('\n')));
-    if (!goal) return fail(ErrorCode::kCorrupt, fmt::format("Postgres gave the position '{}'", *text));
-    goals.push_back(static_cast<double>(*goal));
+    const auto position = parse_i64(std::string_view(*text).substr(0, text->find('\n')));
+    if (!position) return fail(ErrorCode::kCorrupt, fmt::format("Postgres gave the position '{}'", *text));
+    positions.push_back(static_cast<double>(*position));
   }
+  return positions;
+}
+
+Status DemoCluster::settle(const std::function<void()>& on_wait) const {
+  const auto goals = log_positions();
+  if (!goals) return std::unexpected(goals.error());
   const auto deadline = std::chrono::steady_clock::now() + kSettleTimeout;
   while (std::chrono::steady_clock::now() < deadline) {
-    if (const auto settled = has_settled(goals); settled && *settled) return {};
-    progress_.show("waiting until every node has heard of every imported row");
+    if (const auto settled = has_settled(*goals); settled && *settled) return {};
+    if (on_wait) on_wait();
     std::this_thread::sleep_for(kSettleInterval);
   }
   return fail(ErrorCode::kDeadlineExceeded,
-              fmt::format("the nodes have not heard of the whole import after {} s", kSettleTimeout.count()));
+              fmt::format("the nodes have not heard of every commit after {} s", kSettleTimeout.count()));
 }
 
 Result<bool> DemoCluster::has_settled(const std::vector<double>& goals) const {
@@ -196,9 +224,17 @@ std::vector<std::string> DemoCluster::imported() const {
   return {names_.begin(), names_.begin() + static_cast<std::ptrdiff_t>(imported_count_)};
 }
 
-std::string DemoCluster::catalog_target() const {
-  const auto catalog = cluster_->process("catalog");
-  return fmt::format("127.0.0.1:{}", catalog && !catalog->ports.empty() ? catalog->ports.front() : 0);
+std::string DemoCluster::target_of(const std::string& service) const {
+  const auto process = cluster_->process(service);
+  return fmt::format("127.0.0.1:{}", process && !process->ports.empty() ? process->ports.front() : 0);
+}
+
+// Before anybody orders.
+Status DemoCluster::remember_stock() {
+  const Goods goods(static_cast<uint32_t>(imported_count_));
+  std::vector<std::string> skus;
+  for (uint32_t place = 0; place < goods.count(); ++place) skus.push_back(names_[goods.product_at(place)]);
+  return shop_database_->remember_stock(skus);
 }
 
 Result<std::vector<bool>> DemoCluster::slots_of(const std::string& node) const {
@@ -212,10 +248,11 @@ Result<std::vector<bool>> DemoCluster::slots_of(const std::string& node) const {
   return slots;
 }
 
-Result<ChildProcess> DemoCluster::start_shop(const std::vector<std::string>& extra, const std::string& name) {
+Result<ChildProcess> DemoCluster::start_shop(const std::vector<std::string>& extra, const std::string& name,
+                                             bool bypasses_cache) {
   std::vector<std::string> arguments = {cluster_->binary("tidemark-shop").string(),
                                         "--target",
-                                        catalog_target(),
+                                        target_of("catalog"),
                                         "--skus",
                                         (config_.directory / "skus.txt").string(),
                                         "--rare",
@@ -229,6 +266,17 @@ Result<ChildProcess> DemoCluster::start_shop(const std::vector<std::string>& ext
                                         "--json",
                                         (config_.directory / ("shop-" + name + ".json")).string(),
                                         "--progress"};
+  const auto add = [&](std::initializer_list<std::string> more) { arguments.insert(arguments.end(), more); };
+  if (bypasses_cache) add({"--bypass-cache"});
+  if (has_customers() && !bypasses_cache) {
+    add({"--session-target", target_of("session"), "--order-target", target_of("order"), "--events",
+         events_file(name).string(), "--order-deadline", in_milliseconds(config_.order_deadline), "--visit-share",
+         fmt::format("{}", config_.visit_share)});
+  }
+  if (!bypasses_cache) {
+    add({"--section-share", fmt::format("{}", config_.section_share), "--search-share",
+         fmt::format("{}", config_.search_share)});
+  }
   arguments.insert(arguments.end(), extra.begin(), extra.end());
   return ChildProcess::start({.arguments = std::move(arguments),
                               .environment = {},
@@ -265,7 +313,7 @@ std::string DemoCluster::lines_to_try() const {
   lines += fmt::format("  psql '{}' -c \"UPDATE catalog.product SET stock = 42 WHERE sku = '{}'\"\n",
                        cluster_->admin_conninfo(primary_of(shard_of(bucket_of_natural_key(sku)))), sku);
   lines += fmt::format("  {} call {} tidemark.catalog.v1.Catalog/GetProduct '{{\"sku\": \"{}\"}}'\n", tools,
-                       catalog_target(), sku);
+                       target_of("catalog"), sku);
   lines += fmt::format("  {} status --topology {}\n", tools, cluster_->topology_address());
   return lines;
 }

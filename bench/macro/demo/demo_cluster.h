@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,7 @@
 #include "bench/macro/demo/counters.h"
 #include "bench/macro/demo/demo_config.h"
 #include "bench/macro/demo/shard_commits.h"
+#include "bench/macro/demo/shop_database.h"
 #include "bench/macro/io/child_process.h"
 #include "bench/macro/io/progress_line.h"
 #include "bench/macro/io/row_writer.h"
@@ -34,14 +36,17 @@ class DemoCluster {
   static constexpr const char* kPrimary = "s0-primary";
   static constexpr const char* kReplica = "s0-replica1";
   static constexpr const char* kNode = "n2";
+  static constexpr const char* kInvalidator = "invalidator";
+  static constexpr const char* kRelay = "relay1";
+  static constexpr int64_t kHotStockOfPlant = 3;  // --plant oversell: sold out within seconds
   static constexpr std::chrono::seconds kSettleTimeout{60};
   static constexpr std::chrono::milliseconds kSettleInterval{200};
 
   DemoCluster(const DemoConfig& config, ProgressLine& progress) : config_(config), progress_(progress) {}
 
-  Status start();                  // processes, the oracle's slots
-  Status fill();                   // the import; names() and imported() afterwards
-  Status make_commits_volatile();  // --plant lost
+  Status start();  // processes, the oracle's slots
+  Status fill();   // the import; names() and imported() afterwards
+  Status plant();  // --plant lost, oversell
   Status stop() { return cluster_->stop_all(); }
   bool is_started() const { return cluster_.has_value(); }
 
@@ -51,24 +56,34 @@ class DemoCluster {
   const std::vector<std::string>& names() const { return names_; }  // the packages, then the seasonal ones
   std::vector<std::string> imported() const;
   const nlohmann::json& import_details() const { return import_details_; }
-  std::string catalog_target() const;
+  std::string target_of(const std::string& service) const;  // host:port
+  bool has_customers() const { return config_.visit_share > 0; }
   size_t shard_of(Bucket bucket) const { return shard_of_bucket_.at(bucket); }
   Result<std::vector<bool>> slots_of(const std::string& node) const;
 
-  Result<ChildProcess> start_shop(const std::vector<std::string>& extra, const std::string& name);
+  // With customers, if the demo has any, unless it bypasses the cache: the other services cannot.
+  Result<ChildProcess> start_shop(const std::vector<std::string>& extra, const std::string& name,
+                                  bool bypasses_cache = false);
+  std::filesystem::path events_file(const std::string& name) const { return config_.directory / (name + ".events"); }
   std::filesystem::path answers_file(const std::string& name) const { return config_.directory / (name + ".answers"); }
   Result<nlohmann::json> shop_report(const std::string& name) const;
   std::unique_ptr<RowWriter> start_row_writer();
+  ShopDatabase& shop_database() { return *shop_database_; }
 
+  // Until every node has heard of every commit there is now; asked each kSettleInterval.
+  Status settle(const std::function<void()>& on_wait = {}) const;
   Result<Counters> read_counters() const { return bench::read_counters(*cluster_); }
   std::string lines_to_try() const;  // redis-cli, psql, tidemarkctl
 
  private:
   localcluster::Options cluster_options() const;
   Status clear_directory();
-  Status settle();
-  Result<bool> has_settled(const std::vector<double>& goals) const;
   std::string primary_of(size_t shard) const { return fmt::format("s{}-primary", shard); }
+  std::vector<std::string> primaries() const;
+  std::vector<CommitStream::Table> oracle_tables() const;
+  Status remember_stock();
+  Result<std::vector<double>> log_positions() const;  // by shard
+  Result<bool> has_settled(const std::vector<double>& goals) const;
   std::vector<std::string> admin_conninfos() const;  // of the primaries, by shard
   Status read_bucket_owners();
   Result<Topology> load_topology() const;
@@ -77,6 +92,7 @@ class DemoCluster {
   ProgressLine& progress_;
   std::optional<localcluster::LocalCluster> cluster_;
   std::optional<ShardCommits> commits_;
+  std::optional<ShopDatabase> shop_database_;
   PackageIndex index_;
   std::vector<size_t> shard_of_bucket_;
   std::vector<std::string> names_;

@@ -11,7 +11,7 @@
 
 namespace tidemark::bench {
 
-enum class Plant : uint8_t { kNone, kStale, kLost };
+enum class Plant : uint8_t { kNone, kStale, kLost, kOversell };
 
 struct DemoConfig {
   std::filesystem::path directory = "build/demo";
@@ -24,6 +24,10 @@ struct DemoConfig {
   Duration deadline = std::chrono::milliseconds(500);
   uint64_t seed = 1;
   uint32_t shards = 2;
+  uint32_t relays = 2;
+  double visit_share = 0;  // of the arrivals: customers who sign in, order, look back
+  double section_share = 0.01, search_share = 0.01;
+  Duration order_deadline = std::chrono::seconds(2);
   double rate = 500;
   double writer_rate = 20;       // rows per second that psql changes
   uint32_t seasonal_count = 50;  // names that psql inserts and deletes

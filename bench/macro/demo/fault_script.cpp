@@ -36,30 +36,58 @@ class Script final : public FaultScript {
   }
 
   void run() {
-    if (!sleep_until(begin_ + options_.run_length / 4)) return;
+    if (!await_part(0.15)) return;
     kill_node();
-    if (!sleep_until(std::max(begin_ + options_.run_length * 6 / 10, steady_clock::now()))) return;
+    if (!await_part(0.35)) return;
     pause_replica();
-    if (!options_.crashes_primary || !sleep_until(begin_ + options_.run_length * 8 / 10)) return;
-    crash_primary();
+    if (!await_part(0.55)) return;
+    kill_and_start(options_.invalidator, "was killed (SIGKILL)");
+    if (!options_.relay.empty()) {
+      if (!await_part(0.75)) return;
+      kill_relay();
+    }
+    if (options_.crashes_primary && await_part(0.90)) crash_primary();
+  }
+
+  // False: to be stopped.
+  bool await_part(double part) {
+    const auto begin = begin_ + std::chrono::duration_cast<Duration>(options_.run_length * part);
+    return sleep_until(std::max<steady_clock::time_point>(begin, steady_clock::now()));
   }
 
   // A fault of a short run is shorter, so that it ends within the run.
-  Duration fault_length() const { return std::min<Duration>(kFaultLength, options_.run_length / 5); }
+  Duration fault_length() const { return std::min<Duration>(kFaultLength, options_.run_length / 8); }
 
-  void kill_node() {
-    if (options_.before_kill) options_.before_kill();
-    FaultWindow window{io::unix_now_us(), 0, options_.node_slots};
-    check(cluster_.kill(options_.node), fmt::format("kill {}", options_.node));
-    event(fmt::format("{} was killed (SIGKILL)", options_.node), window.begin_us);
+  // When it was killed and when it was ready again, Unix microseconds.
+  std::pair<int64_t, int64_t> kill_and_start(const std::string& process, const std::string& what) {
+    if (options_.before_kill) options_.before_kill(process);
+    const int64_t killed_us = io::unix_now_us();
+    check(cluster_.kill(process), fmt::format("kill {}", process));
+    event(fmt::format("{} {}", process, what), killed_us);
     sleep_until(steady_clock::now() + fault_length());
     const int64_t started_us = io::unix_now_us();
-    check(cluster_.start(options_.node), fmt::format("start {}", options_.node));
+    check(cluster_.start(process), fmt::format("start {}", process));
     const int64_t ready_us = io::unix_now_us();
-    event(fmt::format("{} is ready again, {} ms after its start", options_.node, (ready_us - started_us) / 1000),
-          ready_us);
-    window.end_us = ready_us + std::chrono::microseconds(kWindowTail).count();
-    outcome_.windows.push_back(std::move(window));
+    event(fmt::format("{} is ready again, {} ms after its start", process, (ready_us - started_us) / 1000), ready_us);
+    if (options_.after_start) options_.after_start(process);
+    return {killed_us, ready_us};
+  }
+
+  void kill_node() {
+    const auto [killed_us, ready_us] = kill_and_start(options_.node, "was killed (SIGKILL)");
+    outcome_.windows.push_back(
+        {killed_us, ready_us + std::chrono::microseconds(kWindowTail).count(), options_.node_slots});
+  }
+
+  // Asleep it can end no saga: what is under way when it is killed stays so, unless another relay takes it.
+  void kill_relay() {
+    check(cluster_.pause(options_.relay), fmt::format("stop {}", options_.relay));
+    const auto give_up = steady_clock::now() + kSagaWait;
+    bool is_under_way = false;
+    while (!is_under_way && options_.is_saga_under_way && steady_clock::now() < give_up) {
+      is_under_way = options_.is_saga_under_way();
+    }
+    kill_and_start(options_.relay, is_under_way ? "was killed with sagas under way (SIGKILL)" : "was killed (SIGKILL)");
   }
 
   void pause_replica() {

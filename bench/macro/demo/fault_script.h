@@ -1,10 +1,14 @@
-// The planned faults of a run: a node is killed and returns, the replica stops replaying and goes on.
+// The planned faults of a run, one after the other: each begins at its part of the measured run (or when the one before
+// it has ended), lasts kFaultLength, and ends well before the next.
 //
-// Runs on its own thread, which alone uses the cluster while it runs. Times are parts of the measured run:
-//   25 %: SIGKILL of node n2, started again after kFaultLength; the window closes a second after it is ready
-//   60 % (or when the node is back): the replica's replay stops for kFaultLength
-//   80 %, only as a plant: the primary crashes and is started again; errors until kCrashTail after it are excused
-// Threads: start(), finish() by the owner. Limits: a start has LocalCluster's own time limit.
+//   15 %: SIGKILL of node n2, started again; its window closes a second after it is ready. The only window there is
+//   35 %: the replay of one replica stops, and goes on
+//   55 %: SIGKILL of the invalidator, started again
+//   75 %: SIGKILL of a relay in the middle of a saga (some order is under way), started again
+//   90 %, only as a plant: a primary crashes and is started again; errors until kCrashTail after it are excused
+//
+// Runs on its own thread, which alone uses the cluster while it runs. Threads: start(), finish() by the owner. Limits:
+// a start has LocalCluster's own time limit; kSagaWait for a saga to be under way.
 #pragma once
 
 #include <chrono>
@@ -24,6 +28,7 @@ namespace tidemark::bench {
 class FaultScript {
  public:
   static constexpr std::chrono::seconds kFaultLength{5};
+  static constexpr std::chrono::milliseconds kSagaWait{500};
   static constexpr std::chrono::seconds kWindowTail{1};
   static constexpr std::chrono::seconds kCrashTail{5};
 
@@ -31,10 +36,15 @@ class FaultScript {
     Duration run_length = std::chrono::seconds(60);
     std::string node = "n2";
     std::string replica = "s0-replica1";
+    std::string invalidator = "invalidator";
+    std::string relay;  // empty: there is none
     std::string primary = "s0-primary";
-    bool crashes_primary = false;       // --plant lost
-    std::vector<bool> node_slots;       // flags of the slots that node owns
-    std::function<void()> before_kill;  // these are called on the script's thread
+    bool crashes_primary = false;  // --plant lost
+    std::vector<bool> node_slots;  // flags of the slots that node owns
+    // These are called on the script's thread.
+    std::function<void(const std::string& process)> before_kill;
+    std::function<void(const std::string& process)> after_start;
+    std::function<bool()> is_saga_under_way;
     std::function<void(const std::string&)> on_event;
   };
   struct Outcome {

@@ -14,9 +14,27 @@ namespace tidemark::bench {
 // bypasses.
 double database_reads(const Counters& before, const Counters& after);
 
-// From the nodes' histograms: commit (its stamp in the log) to applied at the node. A node that was killed in between
-// begins its histogram anew: `killed` holds what it had counted just before.
-LagFigures lag_between(const Counters& before, const std::map<std::string, MetricsText>& killed, const Counters& after);
+// Requests to the catalog, of a shop's report: those that also come when no customers do.
+double browsing_requests(const nlohmann::json& shop_report);
+
+// Statements that the order service and its relays sent to the database.
+double order_statements(const Counters& before, const std::map<std::string, MetricsText>& killed,
+                        const Counters& after);
+
+// Readings of the nodes' histograms "commit (its stamp in the log) to applied at the node" at the ends of the stretches
+// of a run; a node that was killed begins its histogram anew, its last reading stands among the ends.
+class LagReadings {
+ public:
+  void begin_stretch(const std::map<std::string, MetricsText>& nodes) { add(nodes, -1); }
+  void end_stretch(const std::map<std::string, MetricsText>& nodes) { add(nodes, 1); }
+  LagFigures figures() const;
+
+ private:
+  void add(const std::map<std::string, MetricsText>& nodes, double sign);
+
+  std::map<double, double> live_;  // cumulative counts by upper edge
+  double replayed_ = 0;
+};
 
 class EventQueue {
  public:

@@ -16,26 +16,31 @@ class ErrorGrouper {
   ErrorGrouper(FaultReport& report, const std::vector<std::string>& names) : report_(report), names_(names) {}
 
   void add(const AnswerRecord& record) {
-    if (!slots_.empty() && record.request != error_.request) flush();
+    if (has_error_ && record.request != error_.request) flush();
     error_ = record;
-    slots_.push_back(slot_of_key(fmt::format("product:{{{}}}", names_[record.product])));
+    has_error_ = true;
+    if (record.product != kNoProduct)
+      slots_.push_back(slot_of_key(fmt::format("product:{{{}}}", names_[record.product])));
   }
   void flush() {
-    if (!slots_.empty()) report_.add(error_, slots_);
+    if (has_error_) report_.add(error_, slots_);
     slots_.clear();
+    has_error_ = false;
   }
 
  private:
   FaultReport& report_;
   const std::vector<std::string>& names_;
   AnswerRecord error_;
+  bool has_error_ = false;
   std::vector<uint16_t> slots_;
 };
 
 Result<AnswerLogEnd> for_each_known(const Evidence& evidence, const std::function<void(const AnswerRecord&)>& visit) {
   bool is_known = true;
   auto end = read_answer_log(evidence.answers, [&](const AnswerRecord& record) {
-    if (record.product < evidence.names->size()) return visit(record);
+    const bool names_none = record.kind == RecordKind::kError && record.product == kNoProduct;
+    if (names_none || record.product < evidence.names->size()) return visit(record);
     is_known = false;
   });
   if (end && !is_known) return fail(ErrorCode::kCorrupt, "the answer log names a product that is not in the list");
@@ -44,11 +49,11 @@ Result<AnswerLogEnd> for_each_known(const Evidence& evidence, const std::functio
 
 }  // namespace
 
-Status judge(Evidence evidence, DemoSummary& summary) {
+Status judge(const Evidence& evidence, DemoSummary& summary) {
   const std::vector<std::string>& names = *evidence.names;
   StaleOracle oracle;
-  for (const RowCommit& commit : evidence.commits) oracle.add(commit);
-  evidence.commits.clear();
+  for (const RowCommit& commit : *evidence.commits)
+    if (commit.table == 0) oracle.add(commit);
   for (const AcknowledgedWrite& write : evidence.other_writes)
     oracle.acknowledge(names[write.product], write.version, write.at_us);
 

@@ -14,15 +14,15 @@
 namespace tidemark::bench {
 
 struct Evidence {
-  std::vector<RowCommit> commits;               // in commit order, from before the import on
-  std::vector<AcknowledgedWrite> other_writes;  // psql's
-  std::vector<std::string> imported;            // names whose import was acknowledged
-  std::filesystem::path answers;                // the shop's log
+  const std::vector<RowCommit>* commits = nullptr;  // in commit order, from before the import on
+  std::vector<AcknowledgedWrite> other_writes;      // psql's
+  std::vector<std::string> imported;                // names whose import was acknowledged
+  std::filesystem::path answers;                    // the shop's log
   const std::vector<std::string>* names = nullptr;
   std::vector<FaultWindow> windows;
 };
 
-// Fills the summary's tally, losses and errors. The evidence of commits is used up.
-Status judge(Evidence evidence, DemoSummary& summary);
+// Fills the summary's tally, losses and errors.
+Status judge(const Evidence& evidence, DemoSummary& summary);
 
 }  // namespace tidemark::bench

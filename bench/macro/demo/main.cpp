@@ -26,6 +26,13 @@ Duration from_seconds(double seconds) {
   return Duration(static_cast<int64_t>(seconds * 1e6));
 }
 
+Plant plant_of(const std::string& name) {
+  return name == "stale"      ? Plant::kStale
+         : name == "lost"     ? Plant::kLost
+         : name == "oversell" ? Plant::kOversell
+                              : Plant::kNone;
+}
+
 void declare(io::Options& options, DemoConfig& config, Texts& texts) {
   options.text("dir", texts.directory, "where the cluster's files, logs and summary.json go");
   options.text("source", texts.source, "the repository's root");
@@ -36,13 +43,18 @@ void declare(io::Options& options, DemoConfig& config, Texts& texts) {
   options.duration("deadline", config.deadline, "of each call of the shop");
   options.number("seed", config.seed, {}, "same seed, same catalogue prices and same requests");
   options.number("shards", config.shards, {.min = 1, .max = 16}, "Postgres shards, each a primary and a replica");
+  options.number("relays", config.relays, {.min = 1, .max = 16}, "relays that drive the orders on");
+  options.real("visit-share", config.visit_share,
+               "share of arrivals that are customers, who sign in and order; 0: none come");
   options.real("rate", config.rate, "requests per second");
   options.real("writer-rate", config.writer_rate, "rows per second that psql changes behind the service's back");
   options.flag("keep", config.keep, "leave everything running and print what to try; end it with: tools/demo stop");
   options.choice(
-      "plant", texts.plant, {"none", "stale", "lost"},
+      "plant", texts.plant, {"none", "stale", "lost", "oversell"},
       "make it wrong on purpose, to see that it is noticed: stale = the invalidator sends no invalidations; lost = "
-      "Postgres acknowledges commits before they are on disk, and crashes");
+      "Postgres acknowledges commits before they are on disk, and crashes; oversell = the database reserves without "
+      "looking "
+      "at the stock");
   options.choice("outage", config.outage, {"primary", "replica", "invalidator", "node", "all"},
                  "instead of the demo: stop this part under load for --outage-seconds and report what the users saw");
   options.real("outage-seconds", texts.outage_seconds, "how long a part is stopped");
@@ -93,7 +105,7 @@ int main(int argc, char** argv) {
   config.warmup = from_seconds(texts.warmup);
   config.bypass = from_seconds(texts.bypass);
   config.outage_length = from_seconds(texts.outage_seconds);
-  config.plant = texts.plant == "stale" ? Plant::kStale : texts.plant == "lost" ? Plant::kLost : Plant::kNone;
+  config.plant = plant_of(texts.plant);
   config.is_interrupted = [] { return interruptions > 0; };
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGINT, on_interrupt);

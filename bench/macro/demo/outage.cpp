@@ -116,7 +116,7 @@ class Outages {
     for (Outage& outage : outages_) {
       const auto answers = cluster_.answers_file("outage-" + outage.part);
       DemoSummary judged;
-      auto status = judge({.commits = *commits,
+      auto status = judge({.commits = &*commits,
                            .other_writes = writer_->acknowledged(),
                            .imported = cluster_.imported(),
                            .answers = answers,

@@ -1,4 +1,4 @@
-// tidemark-shop: an open-loop load on the catalog service that writes down every answer it gets.
+// tidemark-shop: an open-loop load on the catalog, session and order services that writes down every answer it gets.
 //
 // Exit codes: 0 the run was done (its errors are in the report), 1 it could not be done, 2 wrong usage.
 #include <fmt/format.h>
@@ -18,10 +18,14 @@ namespace {
 using namespace tidemark;
 using namespace tidemark::bench;
 
+constexpr Duration kConnectTimeout = std::chrono::seconds(10);
+
 struct Config {
   std::string target = "127.0.0.1:50051";
+  std::string session_target, order_target;
   std::string skus;
   std::string answers;
+  std::string events;
   std::string json = "-";
   uint64_t answers_max = 50'000'000;
   uint64_t seed = 1;
@@ -30,8 +34,11 @@ struct Config {
   uint32_t batch_size = 20;
   uint32_t channels = 1;
   double rate = 1000, zipf = 1.0, batch_share = 0.05, set_price_share = 0.01, set_stock_share = 0.01, rare_share = 0.01;
+  double section_share = 0, search_share = 0, visit_share = 0;
+  uint32_t customers = 200;
   double seconds = 60, warmup = 5, cold = 2;
   Duration deadline = std::chrono::milliseconds(500);
+  Duration order_deadline = std::chrono::seconds(2);
   bool progress = false;
   bool bypass_cache = false;
 };
@@ -42,6 +49,8 @@ Duration from_seconds(double seconds) {
 
 void declare(io::Options& options, Config& config) {
   options.text("target", config.target, "the catalog service, HOST:PORT");
+  options.text("session-target", config.session_target, "the session service, HOST:PORT; needed for visits");
+  options.text("order-target", config.order_target, "the order service, HOST:PORT; needed for visits");
   options.text("skus", config.skus, "file of product names, one a line");
   options.number("rare", config.rare, {.max = 1'000'000},
                  "the last N names of that file may not exist; they are asked for seldom");
@@ -56,12 +65,19 @@ void declare(io::Options& options, Config& config) {
   options.real("set-price-share", config.set_price_share, "share of SetPrice");
   options.real("set-stock-share", config.set_stock_share, "share of SetStock");
   options.real("rare-share", config.rare_share, "share of questions for names that may not exist");
-  options.duration("deadline", config.deadline, "of each call");
+  options.real("section-share", config.section_share, "share of ListSection, of a section seen before");
+  options.real("search-share", config.search_share, "share of SearchProducts");
+  options.real("visit-share", config.visit_share,
+               "share of visits by customers: sign in, order, look, cancel, sign out; one visit is several calls");
+  options.number("customers", config.customers, {.min = 1, .max = 100'000}, "how many customers there are");
+  options.duration("deadline", config.deadline, "of each call, but for orders");
+  options.duration("order-deadline", config.order_deadline, "of each call to the order service");
   options.number("in-flight-max", config.in_flight_max, {.min = 1, .max = 100'000},
                  "calls under way at once; more are not sent and count as RESOURCE_EXHAUSTED");
   options.number("channels", config.channels, {.min = 1, .max = 64}, "connections to the service");
   options.text("answers", config.answers, "write every row's answer there (binary; tidemark-demo reads it)");
-  options.number("answers-max", config.answers_max, {.min = 1}, "records in that file at most");
+  options.text("events", config.events, "write every customer's call there (JSON lines)");
+  options.number("answers-max", config.answers_max, {.min = 1}, "records in each of these files at most");
   options.text("json", config.json, "write the report there; - = standard output");
   options.flag("bypass-cache", config.bypass_cache, "reads go straight to the database");
   options.flag("progress", config.progress, "a JSON line each second on standard output");
@@ -88,12 +104,17 @@ Status check(const Config& config, size_t names) {
                 "--seconds must be above 0, --warmup and --cold at least 0, all below 1000000");
   }
   if (config.zipf <= 0 || config.zipf > 10) return fail(ErrorCode::kInvalidArgument, "--zipf must be in (0, 10]");
-  for (const double share : {config.batch_share, config.set_price_share, config.set_stock_share, config.rare_share}) {
+  for (const double share : {config.batch_share, config.set_price_share, config.set_stock_share, config.rare_share,
+                             config.section_share, config.search_share, config.visit_share}) {
     if (share < 0 || share > 1) return fail(ErrorCode::kInvalidArgument, "a share must be in [0, 1]");
   }
-  if (config.batch_share + config.set_price_share + config.set_stock_share > 1) {
-    return fail(ErrorCode::kInvalidArgument, "the shares of batches and writes exceed 1 together");
+  if (config.batch_share + config.set_price_share + config.set_stock_share + config.section_share +
+          config.search_share + config.visit_share >
+      1) {
+    return fail(ErrorCode::kInvalidArgument, "the shares of batches, writes, lists and visits exceed 1 together");
   }
+  if (config.visit_share > 0 && (config.session_target.empty() || config.order_target.empty()))
+    return fail(ErrorCode::kInvalidArgument, "--visit-share needs --session-target and --order-target");
   return {};
 }
 
@@ -114,6 +135,9 @@ ShopRun::Options run_options(const Config& config, uint32_t names) {
                  .set_price_share = config.set_price_share,
                  .set_stock_share = config.set_stock_share,
                  .rare_share = config.rare_share,
+                 .section_share = config.section_share,
+                 .search_share = config.search_share,
+                 .visit_share = config.visit_share,
                  .batch_size = config.batch_size};
   options.should_stop = [] { return stop_requested != 0; };
   if (config.progress) {
@@ -140,22 +164,52 @@ Status run(const Config& config) {
   const auto names = read_names(config.skus);
   if (!names) return std::unexpected(names.error());
   if (auto status = check(config, names->size()); !status) return status;
-  std::optional<AnswerLogWriter> log;
+  std::optional<AnswerLogWriter> answers;
   if (!config.answers.empty()) {
     auto created = AnswerLogWriter::create(config.answers, config.answers_max);
     if (!created) return std::unexpected(created.error());
-    log.emplace(std::move(*created));
+    answers.emplace(std::move(*created));
+  }
+  std::optional<EventLogWriter> events;
+  if (!config.events.empty()) {
+    auto created = EventLogWriter::create(config.events, config.answers_max);
+    if (!created) return std::unexpected(created.error());
+    events.emplace(std::move(*created));
   }
   Mailbox mailbox;
   const auto client =
       ShopClient::create({config.target, config.deadline, config.channels, config.bypass_cache}, *names, mailbox);
-  if (!client->wait_until_connected(std::chrono::seconds(10))) {
+  if (!client->wait_until_connected(kConnectTimeout)) {
     return fail(ErrorCode::kUnavailable, fmt::format("no catalog service answers at {} (--target)", config.target));
   }
-  ShopRun shop(run_options(config, static_cast<uint32_t>(names->size())), *client, mailbox, log ? &*log : nullptr);
+  std::unique_ptr<CustomerClient> customer_client;
+  std::optional<Customers> customers;
+  if (config.visit_share > 0) {
+    customer_client = CustomerClient::create({.session_target = config.session_target,
+                                              .order_target = config.order_target,
+                                              .session_deadline = config.deadline,
+                                              .order_deadline = config.order_deadline},
+                                             mailbox);
+    if (!customer_client->wait_until_connected(kConnectTimeout))
+      return fail(ErrorCode::kUnavailable, fmt::format("no session or order service answers at {} and {}",
+                                                       config.session_target, config.order_target));
+    customers.emplace(Customers::Options{.seed = config.seed, .count = config.customers}, *names,
+                      Goods(static_cast<uint32_t>(names->size()) - config.rare));
+  }
+  ShopRun shop(run_options(config, static_cast<uint32_t>(names->size())),
+               {.client = *client,
+                .mailbox = mailbox,
+                .names = *names,
+                .customer_client = customer_client.get(),
+                .customers = customers ? &*customers : nullptr,
+                .answers = answers ? &*answers : nullptr,
+                .events = events ? &*events : nullptr});
   shop.run();
-  if (log) {
-    if (auto status = log->close(); !status) return status;
+  if (answers) {
+    if (auto status = answers->close(); !status) return status;
+  }
+  if (events) {
+    if (auto status = events->close(); !status) return status;
   }
   return write_report(config.json, shop.report());
 }
@@ -164,7 +218,8 @@ Status run(const Config& config) {
 
 int main(int argc, char** argv) {
   Config config;
-  io::Options options("tidemark-shop", "An open-loop load on the catalog service that writes down every answer.");
+  io::Options options("tidemark-shop",
+                      "An open-loop load on the catalog, session and order services that writes down every answer.");
   declare(options, config);
   options.require("skus");
   if (const auto exit_code = options.parse(argc, argv)) return *exit_code;
