@@ -80,6 +80,8 @@ std::string code_name(grpc::StatusCode code) {
       return "NOT_FOUND";
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
       return "RESOURCE_EXHAUSTED";
+    case grpc::StatusCode::ALREADY_EXISTS:
+      return "ALREADY_EXISTS";
     case grpc::StatusCode::FAILED_PRECONDITION:
       return "FAILED_PRECONDITION";
     case grpc::StatusCode::ABORTED:

@@ -24,7 +24,7 @@ inline constexpr Duration kOutboxDelayMax = std::chrono::seconds(5);
 inline constexpr int kOutboxAttemptsMax = 20;
 inline constexpr Duration kOutboxParkedDelay = std::chrono::seconds(30);
 inline constexpr size_t kOutboxBatchMax = 32;      // rows of one claim
-inline constexpr size_t kOutboxInFlightMax = 128;  // rows that one relay works on at once
+inline constexpr size_t kOutboxInFlightMax = 64;  // rows that one relay works on at once
 inline constexpr Duration kOutboxPollBusy = std::chrono::milliseconds(20);
 inline constexpr Duration kOutboxPollIdle = std::chrono::milliseconds(160);
 
