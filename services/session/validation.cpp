@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/id/row_id.h"
 #include "services/session/session_rules.h"
 #include "services/session/token_digest.h"
 
@@ -57,8 +58,10 @@ Status check_token(std::string_view token) {
 }
 
 Status check_create(const pb::CreateSessionRequest& request) {
-  if (request.customer_id() < 0) {
-    return refuse("customer_id", std::to_string(request.customer_id()) + " is no id; 0 makes a new customer");
+  if (request.customer_id() != 0) {
+    if (Status checked = check_row_id(request.customer_id(), "customer_id"); !checked) {
+      return fail(ErrorCode::kInvalidArgument, checked.error().message + "; 0 makes a new customer");
+    }
   }
   if (request.idle_timeout_ms() != 0) {
     Status checked =
