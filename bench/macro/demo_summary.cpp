@@ -22,6 +22,32 @@ void line(std::string& table, std::string_view name, std::string_view value) {
   table += fmt::format("  {:<36} {}\n", name, value);
 }
 
+// Of "0/primary", "0/replica", "1/primary"…: "0", "1".
+std::vector<std::string> shards_of(const std::map<std::string, uint64_t>& reads) {
+  std::vector<std::string> shards;
+  for (const auto& [server, count] : reads) {
+    std::string shard = server.substr(0, server.find('/'));
+    if (shards.empty() || shards.back() != shard) shards.push_back(std::move(shard));
+  }
+  return shards;
+}
+
+uint64_t count_of(const std::map<std::string, uint64_t>& reads, const std::string& server) {
+  const auto found = reads.find(server);
+  return found == reads.end() ? 0 : found->second;
+}
+
+// Of the servers whose name begins so.
+double replica_share(const std::map<std::string, uint64_t>& reads, std::string_view prefix) {
+  uint64_t sum = 0, by_replica = 0;
+  for (const auto& [server, count] : reads) {
+    if (!server.starts_with(prefix)) continue;
+    sum += count;
+    if (server.ends_with("/replica")) by_replica += count;
+  }
+  return sum == 0 ? 0 : static_cast<double>(by_replica) / static_cast<double>(sum);
+}
+
 template <typename Number>
 Number number_of(const nlohmann::json& json, const char* name) {
   const auto found = json.find(name);
@@ -92,7 +118,8 @@ nlohmann::json DemoSummary::to_json() const {
       {"examples", tally.examples},
       {"lost_examples", lost_examples},
       {"violations", violations()},
-      {"rows_read_by_server", rows_read},
+      {"reads_by_server", reads_by_server},
+      {"reads_by_replicas_share", replica_share(reads_by_server, "")},
       {"misplaced_rows", misplaced_rows},
       {"shop", shop},
       {"details", details}};
@@ -134,19 +161,10 @@ std::string DemoSummary::database_lines() const {
            (db_reads_bypass > 0 ? fmt::format("  ({:.1f} %)", 100.0 * static_cast<double>(db_reads) /
                                                                   static_cast<double>(db_reads_bypass))
                                 : ""));
-  // "s0-primary", "s0-replica1", "s0-replica2", "s1-primary"…: a shard's servers follow each other.
-  for (auto server = rows_read.begin(); server != rows_read.end();) {
-    const std::string shard = server->first.substr(0, server->first.find('-'));
-    uint64_t sum = 0, of_replicas = 0;
-    std::string each;
-    for (; server != rows_read.end() && server->first.starts_with(shard + "-"); ++server) {
-      sum += server->second;
-      if (!server->first.ends_with("-primary")) of_replicas += server->second;
-      each += fmt::format("{}{} {}", each.empty() ? "" : ", ", server->first.substr(shard.size() + 1), server->second);
-    }
-    line(table, fmt::format("rows read of shard {}", shard.substr(1)),
-         fmt::format("{}  ({:.1f} % by replicas)", each,
-                     sum == 0 ? 0 : 100.0 * static_cast<double>(of_replicas) / static_cast<double>(sum)));
+  for (const std::string& shard : shards_of(reads_by_server)) {
+    line(table, fmt::format("loads from shard {}, primary / replica", shard),
+         fmt::format("{} / {}  ({:.1f} % by replica)", count_of(reads_by_server, shard + "/primary"),
+                     count_of(reads_by_server, shard + "/replica"), 100 * replica_share(reads_by_server, shard + "/")));
   }
   line(table, "invalidation lag, p50 / p99",
        fmt::format("{:.1f} / {:.1f} ms over {} commits (goal: p99 < {:.0f} ms, {})", lag.p50_ms, lag.p99_ms, lag.count,

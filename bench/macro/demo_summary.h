@@ -31,13 +31,13 @@ struct DemoSummary {
   std::vector<std::string> lost_examples;
   std::map<std::string, uint64_t> errors_in_window, errors_outside_window, errors_warmup;
   uint64_t errors_other_slots = 0;
-  LagFigures lag;                             // while the invalidator was there
-  LagFigures lag_without_invalidator;         // from its end until the nodes had caught up after its return
-  std::optional<ShopFigures> shop_figures;    // none: no customers came
-  std::map<std::string, uint64_t> rows_read;  // by Postgres server, in the measured part
-  uint64_t misplaced_rows = 0;                // committed on a shard that does not own their bucket
-  uint64_t db_reads = 0;                      // rows the service loaded from the database during the measured part
-  uint64_t db_reads_bypass = 0;               // what the same requests read without the cache
+  LagFigures lag;                                   // while the invalidator was there
+  LagFigures lag_without_invalidator;               // from its end until the nodes had caught up after its return
+  std::optional<ShopFigures> shop_figures;          // none: no customers came
+  std::map<std::string, uint64_t> reads_by_server;  // loads of all services, by shard and role: "0/replica"
+  uint64_t misplaced_rows = 0;                      // committed on a shard that does not own their bucket
+  uint64_t db_reads = 0;         // rows the service loaded from the database during the measured part
+  uint64_t db_reads_bypass = 0;  // what the same requests read without the cache
   nlohmann::json details = nlohmann::json::object();  // import, faults, database counters, files
   uint64_t seed = 0;
 

@@ -16,7 +16,7 @@ std::string list(const std::map<std::string, uint64_t>& counts) {
 }  // namespace
 
 double ShopFigures::statements_per_order() const {
-  return orders.placed == 0 ? 0 : statements / static_cast<double>(orders.placed);
+  return orders_measured <= 0 ? 0 : (service_statements + relay_statements) / orders_measured;
 }
 
 std::vector<std::string> ShopFigures::violations() const {
@@ -55,7 +55,10 @@ void ShopFigures::add_to(nlohmann::json& document) const {
                         {"unreserved", orders.unreserved},
                         {"unfinished", orders.unfinished},
                         {"units_held_without_order", orders.held_without_order},
-                        {"database_statements", statements},
+                        {"measured", orders_measured},
+                        {"statements_of_service", service_statements},
+                        {"statements_of_relays", relay_statements},
+                        {"statements_of_polls", poll_statements},
                         {"retries", retries},
                         {"given_up", given_up}};
   document["sessions"] = {{"created", sessions.created},
@@ -82,7 +85,9 @@ std::vector<std::pair<std::string, std::string>> ShopFigures::lines() const {
       {"sagas", list(orders.sagas)},
       {"placed to confirmed, p50 / p99", fmt::format("{:.1f} / {:.1f} ms  (n {})", confirmed.value("p50", 0.0),
                                                      confirmed.value("p99", 0.0), confirmed.value("n", 0))},
-      {"database statements per order", fmt::format("{:.1f}", statements_per_order())},
+      {"database statements per order",
+       fmt::format("{:.1f}  ({:.0f} by the service, {:.0f} by relays, {:.0f} polls; {:.0f} orders)",
+                   statements_per_order(), service_statements, relay_statements, poll_statements, orders_measured)},
       {"sessions created / checks",
        fmt::format("{} / {}  ({} touched)", sessions.created, sessions.checks, sessions.touched)},
       {"revoked sessions",

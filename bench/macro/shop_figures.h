@@ -20,10 +20,12 @@ struct ShopFigures {
   SessionFigures sessions;
   RywFigures ryw;
   LatencyRecorder confirmation;  // "confirmed": from placing an order to the commit that confirmed it
-  double statements = 0;         // that the order service and the relays sent to the database
+  // Statements for orders while `orders_measured` of them were placed: by the order service, by the relays, and the
+  // relays' polls, which come whether there is work or not.
+  double service_statements = 0, relay_statements = 0, poll_statements = 0, orders_measured = 0;
   uint64_t retries = 0, given_up = 0;
 
-  double statements_per_order() const;
+  double statements_per_order() const;  // without polls
   std::vector<std::string> violations() const;
   void add_to(nlohmann::json& document) const;
   std::vector<std::pair<std::string, std::string>> lines() const;  // of the table: name, value

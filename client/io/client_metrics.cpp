@@ -10,7 +10,7 @@ struct Counter {
   std::string_view label;  // the one label of its series
   std::string_view help;
 };
-constexpr std::array<Counter, 10> kCounters = {{
+constexpr std::array<Counter, 11> kCounters = {{
     {"bypass", "reason", "Reads that passed the cache by"},
     {"fills", "verdict", "Values offered to nodes, by their verdict"},
     {"invalidations", "outcome", "Keys invalidated after own commits"},
@@ -19,6 +19,7 @@ constexpr std::array<Counter, 10> kCounters = {{
     {"redirects", "kind", "Requests sent on to another node"},
     {"replica_refused", "reason", "Loads that could not use a replica"},
     {"retries", "kind", "Requests sent a second time"},
+    {"shard_loads", "server", "Loads from the database, by shard and role: 0/replica"},
     {"staged", "outcome", "Rows written through, by what their node said"},
     {"writes", "outcome", "Routed write transactions"},
 }};

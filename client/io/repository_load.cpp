@@ -135,7 +135,9 @@ void RepositoryImpl::send_load(const LoadPtr& load, ShardPool::Target target, Ls
   for (const FlightPtr& flight : load->flights) keys.push_back({flight->bucket, flight->item().parts});
   auto pipeline = keys.size() == 1 ? make_single_load(source_.sql, keys[0]) : make_batch_load(source_.batch_sql, keys);
   load->sent = now;
-  metrics().count("loads", target == ShardPool::Target::kReplica ? "replica" : "primary");
+  const char* role = target == ShardPool::Target::kReplica ? "replica" : "primary";
+  metrics().count("loads", role);
+  metrics().count("shard_loads", fmt::format("{}/{}", load->shard, role));
   pool->run(target, at_least, std::move(pipeline), timeout,
             [self = shared(), load, target](Result<std::vector<ResultSet>> results) {
               self->on_loaded(load, target, std::move(results));

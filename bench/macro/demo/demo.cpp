@@ -201,11 +201,7 @@ class Demo {
     if (status && cluster_.has_customers()) status = judge_shop(*commits);
     if (!status) return status;
     summary_.misplaced_rows = cluster_.commits().misplaced();
-    for (const auto& [server, rows] : after_.pg_rows_read) {
-      const auto first = before_.pg_rows_read.find(server);
-      const double more = rows - (first == before_.pg_rows_read.end() ? 0 : first->second);
-      summary_.rows_read[server] = static_cast<uint64_t>(std::max(0.0, more));
-    }
+    summary_.reads_by_server = reads_by_server(config_.shards, before_, after_);
     summary_.db_reads = static_cast<uint64_t>(std::llround(database_reads(before_, after_)));
     lag_.end_stretch(after_.nodes);
     summary_.lag = lag_.figures();
@@ -247,7 +243,7 @@ class Demo {
         summary_);
     if (!status) return status;
     ShopFigures& figures = *summary_.shop_figures;
-    figures.statements = order_statements(before_, killed_, after_);
+    count_order_statements(before_, killed_, after_, figures);
     figures.retries = summary_.shop.value("retries", uint64_t{0});
     figures.given_up = summary_.shop.value("given_up", uint64_t{0});
     return {};

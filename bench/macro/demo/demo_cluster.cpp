@@ -314,6 +314,18 @@ std::string DemoCluster::lines_to_try() const {
                        cluster_->admin_conninfo(primary_of(shard_of(bucket_of_natural_key(sku)))), sku);
   lines += fmt::format("  {} call {} tidemark.catalog.v1.Catalog/GetProduct '{{\"sku\": \"{}\"}}'\n", tools,
                        target_of("catalog"), sku);
+  if (has_customers()) {
+    const Goods goods(static_cast<uint32_t>(imported_count_));
+    const std::string& good = names_[goods.product_at(goods.count() - 1)];
+    lines += fmt::format("  {} call {} tidemark.session.v1.Sessions/CreateSession '{{}}'   # a new customer: its id\n",
+                         tools, target_of("session"));
+    lines += fmt::format(
+        "  {} call {} tidemark.order.v1.Orders/PlaceOrder '{{\"customer_id\": \"CUSTOMER_ID\", \"idempotency_key\": "
+        "\"one\", \"lines\": [{{\"sku\": \"{}\", \"quantity\": \"1\"}}]}}'\n",
+        tools, target_of("order"), good);
+    lines += fmt::format("  {} call {} tidemark.order.v1.Orders/ListOrders '{{\"customer_id\": \"CUSTOMER_ID\"}}'\n",
+                         tools, target_of("order"));
+  }
   lines += fmt::format("  {} status --topology {}\n", tools, cluster_->topology_address());
   return lines;
 }

@@ -25,7 +25,7 @@ struct DemoConfig {
   uint64_t seed = 1;
   uint32_t shards = 2;
   uint32_t relays = 2;
-  double visit_share = 0;  // of the arrivals: customers who sign in, order, look back
+  double visit_share = 0.12;  // of the arrivals: customers who sign in, order, look back
   double section_share = 0.01, search_share = 0.01;
   Duration order_deadline = std::chrono::seconds(2);
   double rate = 500;

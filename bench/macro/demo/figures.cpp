@@ -1,5 +1,7 @@
 #include "bench/macro/demo/figures.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -23,13 +25,36 @@ double browsing_requests(const nlohmann::json& shop_report) {
   return sum;
 }
 
-double order_statements(const Counters& before, const std::map<std::string, MetricsText>& killed,
-                        const Counters& after) {
-  double sum = 0;
-  for (const auto& [process, metrics] : after.services)
-    if (process == "order" || process.starts_with("relay"))
-      sum += counted_between(before, killed, after, process, "tidemark_database_statements_total");
-  return sum;
+std::map<std::string, uint64_t> reads_by_server(uint32_t shards, const Counters& before, const Counters& after) {
+  std::map<std::string, uint64_t> reads;
+  for (uint32_t shard = 0; shard < shards; ++shard) {
+    for (const char* role : {"primary", "replica"}) {
+      const std::string server = fmt::format("{}/{}", shard, role);
+      double sum = 0;
+      for (const auto& [process, metrics] : after.services)
+        sum += counted_between(before, {}, after, process, "tidemark_client_shard_loads_total", {{"server", server}});
+      reads[server] = static_cast<uint64_t>(std::max(0.0, sum));
+    }
+  }
+  return reads;
+}
+
+void count_order_statements(const Counters& before, const std::map<std::string, MetricsText>& killed,
+                            const Counters& after, ShopFigures& figures) {
+  constexpr std::string_view kStatements = "tidemark_order_statements_total";
+  for (const auto& [process, metrics] : after.services) {
+    const double all = counted_between(before, killed, after, process, kStatements);
+    if (process == "order") {
+      figures.service_statements += all;
+      figures.orders_measured += counted_between(before, killed, after, process, "tidemark_order_placed_total");
+    }
+    if (!process.starts_with("relay")) continue;
+    double polls = 0;
+    for (const char* poll : {"claim", "expire", "forget", "measure"})
+      polls += counted_between(before, killed, after, process, kStatements, {{"kind", poll}});
+    figures.poll_statements += polls;
+    figures.relay_statements += all - polls;
+  }
 }
 
 void LagReadings::add(const std::map<std::string, MetricsText>& nodes, double sign) {

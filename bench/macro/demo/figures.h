@@ -17,9 +17,12 @@ double database_reads(const Counters& before, const Counters& after);
 // Requests to the catalog, of a shop's report: those that also come when no customers do.
 double browsing_requests(const nlohmann::json& shop_report);
 
-// Statements that the order service and its relays sent to the database.
-double order_statements(const Counters& before, const std::map<std::string, MetricsText>& killed,
-                        const Counters& after);
+// Loads of rows by all services, by shard and role: "0/primary", "0/replica".
+std::map<std::string, uint64_t> reads_by_server(uint32_t shards, const Counters& before, const Counters& after);
+
+// The cost of orders in statements, by the services' own counts.
+void count_order_statements(const Counters& before, const std::map<std::string, MetricsText>& killed,
+                            const Counters& after, ShopFigures& figures);
 
 // Readings of the nodes' histograms "commit (its stamp in the log) to applied at the node" at the ends of the stretches
 // of a run; a node that was killed begins its histogram anew, its last reading stands among the ends.

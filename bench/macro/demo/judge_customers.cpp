@@ -20,6 +20,11 @@ void add_slots_of_bucket(std::vector<uint16_t>& slots, Bucket bucket) {
   for (uint32_t i = 0; i < kSlotsPerBucket; ++i) slots.push_back(static_cast<uint16_t>(bucket * kSlotsPerBucket + i));
 }
 
+// As the oracle's commit stream names the row.
+std::string session_row(const std::string& token) {
+  return std::string(kSessionKeyPrefix) + session_digest(token);
+}
+
 // Whose failure would excuse this call's.
 std::vector<uint16_t> slots_of(const ShopEvent& event) {
   std::vector<uint16_t> slots;
@@ -49,12 +54,12 @@ class Rows {
     if (is_order_write && !event.is_replayed)
       for (const OrderSeen& order : event.orders) oracle_.acknowledge(order_key(order.id), order.version, event.end_us);
     if (is_session_write && event.version > 0)
-      oracle_.acknowledge(session_key(event.session), event.version, event.end_us);
+      oracle_.acknowledge(session_row(event.session), event.version, event.end_us);
   }
 
   void judge(const ShopEvent& event, OracleTally& tally) const {
     if (event.action == CustomerAction::kGetSession)
-      judge_row(event, session_key(event.session), event.status == 0 ? event.version : 0, tally);
+      judge_row(event, session_row(event.session), event.status == 0 ? event.version : 0, tally);
     if (event.action == CustomerAction::kGetOrder && event.status != 0)
       judge_row(event, order_key(event.order_id), 0, tally);
     if (event.action == CustomerAction::kGetOrder || event.action == CustomerAction::kListOrders)

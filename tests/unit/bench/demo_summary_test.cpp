@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 namespace tidemark::bench {
 namespace {
 
@@ -66,6 +68,69 @@ TEST(DemoSummary, TheDocumentHoldsThePromisedFields) {
   EXPECT_EQ(json["latency_ms"]["node"]["p99"], 2.0);
   EXPECT_EQ(json["errors_in_window"]["UNAVAILABLE"], 3);
   EXPECT_EQ(json["errors_outside_window"], 0);
+}
+
+ShopFigures healthy_shop() {
+  ShopFigures figures;
+  figures.orders.placed = 100;
+  figures.orders.sagas = {{"confirmed", 95}, {"cancelled", 5}};
+  figures.service_statements = 900;
+  figures.relay_statements = 600;
+  figures.orders_measured = 100;
+  return figures;
+}
+
+TEST(DemoSummary, HasNothingAgainstAShopWhereEverythingAddsUp) {
+  DemoSummary summary = healthy();
+  summary.shop_figures = healthy_shop();
+  EXPECT_THAT(summary.violations(), IsEmpty());
+}
+
+TEST(DemoSummary, FailsForEachKindOfWrongInTheShop) {
+  const std::vector<std::function<void(ShopFigures&)>> wrongs = {
+      [](ShopFigures& f) { f.orders.lost = 1; },
+      [](ShopFigures& f) { f.orders.oversold = 1; },
+      [](ShopFigures& f) { f.orders.unbalanced = 1; },
+      [](ShopFigures& f) { f.orders.unreserved = 1; },
+      [](ShopFigures& f) { f.orders.unfinished = 1; },
+      [](ShopFigures& f) { f.orders.replays_differ = 1; },
+      [](ShopFigures& f) { f.sessions.accepted_beyond_bound = 1; },
+      [](ShopFigures& f) { f.sessions.bound_missing = 1; },
+      [](ShopFigures& f) { f.sessions.lost = 1; },
+      [](ShopFigures& f) { f.ryw.violations = 1; },
+      [](ShopFigures& f) { f.orders.placed = 0; },
+  };
+  for (size_t i = 0; i < wrongs.size(); ++i) {
+    DemoSummary summary = healthy();
+    summary.shop_figures = healthy_shop();
+    wrongs[i](*summary.shop_figures);
+    EXPECT_EQ(summary.violations().size(), 1u) << i;
+  }
+}
+
+TEST(DemoSummary, FailsForARowOnTheWrongShardAndForCallsThatWereNotLogged) {
+  DemoSummary summary = healthy();
+  summary.misplaced_rows = 1;
+  summary.shop["events_dropped"] = 2;
+  EXPECT_EQ(summary.violations().size(), 2u);
+}
+
+TEST(DemoSummary, TheDocumentOfAShopHoldsThePromisedFields) {
+  DemoSummary summary = healthy();
+  summary.shop_figures = healthy_shop();
+  summary.reads_by_server = {{"0/primary", 10}, {"0/replica", 30}, {"1/primary", 20}, {"1/replica", 40}};
+  const auto json = summary.to_json();
+  EXPECT_EQ(json["orders_placed"], 100);
+  EXPECT_EQ(json["orders_lost"], 0);
+  EXPECT_EQ(json["oversold"], 0);
+  EXPECT_EQ(json["sagas"]["confirmed"], 95);
+  EXPECT_EQ(json["read_your_writes_violations"], 0);
+  EXPECT_EQ(json["database_statements_per_order"], 15.0);
+  EXPECT_EQ(json["reads_by_replicas_share"], 0.7);
+  const std::string table = summary.to_table();
+  EXPECT_THAT(table, HasSubstr("10 / 30  (75.0 % by replica)"));
+  EXPECT_THAT(table, HasSubstr("20 / 40  (66.7 % by replica)"));
+  EXPECT_THAT(table, HasSubstr("100 / 0 / 0"));
 }
 
 TEST(DemoSummary, TheTableNamesWhatFailed) {
