@@ -4,10 +4,11 @@
 //   db->async_write({bucket}, statements, {}, [](Result<Written> written) { … written->token … });
 //
 // A write names its buckets: the guard of each runs first in the same round trip. When a shard refuses (SH001) the
-// bucket map heals from the refusal and the write is tried once more; then kFailedPrecondition with the forward
-// address. A CommitToken can only come from a commit, and only a token can invalidate: delete-before-commit does not
-// compile. Threads: async_* and set_topology from any thread; the rest on the context's thread. Limits: the pools';
-// kFallbacksPerShardMax loads at once because the cache could not answer; kWriteAttemptsMax.
+// bucket map heals from the refusal and the write is tried again; at last kFailedPrecondition with the forward
+// address. async_query and async_scatter read past the cache (client/query.h). A CommitToken can only come from a
+// commit, and only a token can invalidate: delete-before-commit does not compile. Threads: async_*, set_topology and
+// metrics from any thread; the rest on the context's thread. Limits: the pools' connections and queues;
+// DatabaseOptions; kAttemptsMax tries of one operation (client/io/database_impl.h).
 #pragma once
 
 #include <functional>
@@ -20,13 +21,17 @@
 #include "base/result.h"
 #include "base/topology/topology.h"
 #include "client/completion.h"
+#include "client/query.h"
+#include "client/transaction.h"
 #include "shardrouter/io/shard_pool.h"
 #include "shardrouter/routing/bucket_refusal.h"
 #include "shardrouter/sql/statement.h"
 
-namespace tidemark::client {
+namespace tidemark::io {
+struct MetricFamily;
+}
 
-class Session;  // client/session_token.h
+namespace tidemark::client {
 
 class [[nodiscard]] CommitToken {
  public:
@@ -81,12 +86,65 @@ class Database : public std::enable_shared_from_this<Database> {
         std::forward<Token>(token));
   }
 
+  // As async_write, of a Transaction; `results` has one for each of its run() calls. Buckets on several shards:
+  // kInvalidArgument, nothing is sent.
+  template <typename Token>
+  auto async_commit(Transaction transaction, WriteOptions options, Token&& token) {
+    return initiate<Result<Written>>(
+        [self = shared_from_this(), transaction = std::move(transaction), options](auto done) mutable {
+          self->start_commit(std::move(transaction), options, std::move(done));
+        },
+        std::forward<Token>(token));
+  }
+
+  // Reads rows of these buckets, which must lie on one shard.
+  template <typename Token>
+  auto async_query(std::vector<Bucket> buckets, std::vector<shardrouter::Statement> statements, QueryOptions options,
+                   Token&& token) {
+    return initiate<Result<Queried>>(
+        [self = shared_from_this(), buckets = std::move(buckets), statements = std::move(statements),
+         options](auto done) mutable {
+          self->start_query(std::move(buckets), std::move(statements), options, std::move(done));
+        },
+        std::forward<Token>(token));
+  }
+
+  // Reads rows of all shards. kUnavailable: for the whole timeout some bucket had no owner or two, or a shard did not
+  // answer; there is no partial answer.
+  template <typename Token>
+  auto async_scatter(ScatterQuery query, QueryOptions options, Token&& token) {
+    return initiate<Result<Scattered>>(
+        [self = shared_from_this(), query = std::move(query), options](auto done) mutable {
+          self->start_scatter(std::move(query), options, std::move(done));
+        },
+        std::forward<Token>(token));
+  }
+
+  // The statements as one implicit transaction on the shard's primary, for sweeps and relays. No bucket is guarded and
+  // none is checked: a moved bucket's old rows may still lie there, so join shard.bucket (state = 'owned'), and write
+  // through async_commit. (The fence of protected tables refuses writes to rows of buckets that the shard does not
+  // own.)
+  template <typename Token>
+  auto async_on_shard(ShardId shard, std::vector<shardrouter::Statement> statements, Duration timeout, Token&& token) {
+    return initiate<Result<std::vector<shardrouter::ResultSet>>>(
+        [self = shared_from_this(), shard, statements = std::move(statements), timeout](auto done) mutable {
+          self->start_on_shard(shard, std::move(statements), timeout, std::move(done));
+        },
+        std::forward<Token>(token));
+  }
+
+  // A source for io::AdminHttp: tidemark_client_shard_* of every server of every shard
+  // (client/io/database_metrics.cpp). Asks the context's thread; if that does not answer within 200 ms, what it said
+  // last.
+  virtual std::vector<io::MetricFamily> metrics() = 0;
+
   virtual void set_topology(std::shared_ptr<const Topology> topology) = 0;
   // Called (on the context's thread) when a shard's refusal did not say who owns a bucket.
   virtual void on_stale_topology(std::function<void()> callback) = 0;
   virtual bool is_context_thread() const = 0;
 
   // On the context's thread:
+  virtual std::vector<ShardId> shards() const = 0;  // ascending
   virtual std::optional<BucketOwner> owner_of(Bucket bucket) const = 0;
   // A shard answered that it does not own the bucket; true: the map knows better now, look up again.
   virtual bool heal(Bucket bucket, BucketOwner asked, const shardrouter::BucketRefusal& refusal) = 0;
@@ -104,6 +162,12 @@ class Database : public std::enable_shared_from_this<Database> {
  protected:
   virtual void start_write(std::vector<Bucket> buckets, std::vector<shardrouter::Statement> statements,
                            WriteOptions options, Callback<Result<Written>> done) = 0;
+  virtual void start_commit(Transaction transaction, WriteOptions options, Callback<Result<Written>> done) = 0;
+  virtual void start_query(std::vector<Bucket> buckets, std::vector<shardrouter::Statement> statements,
+                           QueryOptions options, Callback<Result<Queried>> done) = 0;
+  virtual void start_scatter(ScatterQuery query, QueryOptions options, Callback<Result<Scattered>> done) = 0;
+  virtual void start_on_shard(ShardId shard, std::vector<shardrouter::Statement> statements, Duration timeout,
+                              Callback<Result<std::vector<shardrouter::ResultSet>>> done) = 0;
 };
 
 }  // namespace tidemark::client

@@ -28,6 +28,10 @@ class PositionClock {
   std::optional<Instant> moment_of(DbEpoch db_epoch, Lsn replayed) const;
   // The lowest position that makes an answer at most `max_stale` old now; nothing if no sample is that young.
   std::optional<Lsn> position_at_most(Duration max_stale, Instant now) const;
+  // The primary's last known position; nothing if none is known.
+  std::optional<Lsn> newest() const {
+    return samples_.empty() ? std::nullopt : std::optional(samples_.back().inserted);
+  }
 
  private:
   struct Sample {

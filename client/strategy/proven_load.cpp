@@ -29,7 +29,7 @@ constexpr std::string_view kProofColumns =
 constexpr size_t kResultCount = 5;  // role | BEGIN, data, positions, COMMIT
 
 Pipeline make_pipeline(Statement data) {
-  Pipeline pipeline;
+  Pipeline pipeline{.kind = Pipeline::Kind::kRead};
   pipeline.groups.push_back({Statement{std::string(kRoleSql)}});
   pipeline.groups.push_back(
       {Statement{std::string(kBeginSql)}, std::move(data), Statement{std::string(kPositionsSql)}, Statement{"COMMIT"}});

@@ -109,6 +109,7 @@ class Host {
     options.sources = service_->metric_sources();
     options.sources.emplace_back([this] { return metrics_.snapshot(); });
     options.sources.emplace_back([this] { return client_->cache()->metrics().snapshot(); });
+    options.sources.emplace_back([this] { return client_->database()->metrics(); });
     if (ids_ != nullptr) options.sources.emplace_back([this] { return ids_->metrics(); });
     auto admin = io::AdminHttp::start(std::move(options));
     if (!admin) return std::unexpected(admin.error());

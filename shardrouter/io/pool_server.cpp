@@ -11,16 +11,22 @@ namespace tidemark::shardrouter {
 namespace asio = boost::asio;
 
 // --------------------------------------------------------------------------------------------------------- PoolRequest
-void PoolRequest::start_deadline(Duration timeout, std::string server_name) {
+void PoolRequest::start_deadline(Duration timeout, std::weak_ptr<PoolServer> server) {
   deadline_at_ = io::steady_now() + timeout;
   deadline_.expires_after(timeout);
   deadline_.async_wait(
-      [self = shared_from_this(), timeout, server = std::move(server_name)](const boost::system::error_code& error) {
+      [self = shared_from_this(), timeout, weak = std::move(server)](const boost::system::error_code& error) {
         if (error || self->is_done()) return;
-        self->answer(tidemark::fail(ErrorCode::kDeadlineExceeded,
-                                    fmt::format("{}: no answer within {} ms, {}", server, to_millis(timeout),
-                                                self->is_running_ ? "the statements may still run"
-                                                                  : "the request was still waiting for a connection")));
+        std::string who = "the server";
+        if (const auto server = weak.lock()) {
+          server->count_passed_deadline();
+          who = server->is_closed() ? server->name() : server->summary();
+        }
+        self->answer(tidemark::fail(
+            ErrorCode::kDeadlineExceeded,
+            fmt::format("{}: no answer within {} ms; {}", who, to_millis(timeout),
+                        self->is_running_ ? "the statements were sent and may still run"
+                                          : "the request was still waiting for a connection, nothing was sent")));
       });
 }
 
@@ -61,9 +67,12 @@ PoolServer::PoolServer(asio::io_context& context, ShardServer description, Shard
 void PoolServer::submit(std::shared_ptr<PoolRequest> request) {
   if (is_closed_) return request->fail({ErrorCode::kUnavailable, name() + " is no longer in the topology"});
   drop_answered();
-  if (queue_.size() >= options_.queue_max)
-    return request->fail({ErrorCode::kResourceExhausted,
-                          fmt::format("{}: {} requests are waiting for a connection already", name(), queue_.size())});
+  if (queue_.size() >= options_.queue_max) {
+    ++refused_queue_full_;
+    return request->fail(
+        {ErrorCode::kResourceExhausted, summary() + ": the queue is full, nothing was sent; ask less, or raise "
+                                                    "connections_per_server_max or queue_max"});
+  }
   queue_.push_back(std::move(request));
   pump();
 }
@@ -87,8 +96,9 @@ void PoolServer::pump() {
   if (queue_.empty()) return;
   if (is_breaker_open()) {
     if (slots_.empty())
-      fail_queue(breaker_error_.with_context(
-          fmt::format("{}: next try in {} ms", name(), to_millis(breaker_until_ - io::steady_now()) + 1)));
+      refused_breaker_ += fail_queue(
+          breaker_error_.with_context(fmt::format("{}: not reachable, nothing was sent; next try in {} ms", name(),
+                                                  to_millis(breaker_until_ - io::steady_now()) + 1)));
     return;
   }
   while (slots_.size() < options_.connections_per_server_max && connecting_ < queue_.size()) {
@@ -97,10 +107,21 @@ void PoolServer::pump() {
   }
 }
 
-void PoolServer::fail_queue(const Error& error) {
+size_t PoolServer::fail_queue(const Error& error) {
   auto failed = std::move(queue_);
   queue_.clear();
-  for (const auto& request : failed) request->fail(error);
+  size_t count = 0;
+  for (const auto& request : failed) {
+    if (request->is_done()) continue;
+    ++count;
+    request->fail(error);
+  }
+  return count;
+}
+
+std::string PoolServer::summary() const {
+  return fmt::format("{} ({} of {} connections in use, {} requests waiting of {})", name(), in_use(),
+                     options_.connections_per_server_max, queue_.size(), options_.queue_max);
 }
 
 // ------------------------------------------------------------------------------------------------------------ connect
@@ -198,6 +219,8 @@ void PoolServer::open_breaker(Error error) {
 void PoolServer::dispatch(const SlotPtr& slot, std::shared_ptr<PoolRequest> request) {
   slot->request = request;
   request->set_running();
+  ++requests_;
+  if (request->is_read()) ++reads_;
   watch_deadline(slot);
   slot->connection->run(request->take_pipeline(),
                         [weak = weak_from_this(), slot](Result<std::vector<ResultSet>> result) {
@@ -271,6 +294,12 @@ ShardPool::ServerState PoolServer::state() const {
   state.connections = slots_.size() - connecting_;
   state.in_use = in_use();
   state.queued = queue_.size();
+  state.is_breaker_open = is_breaker_open();
+  state.requests = requests_;
+  state.reads = reads_;
+  state.refused_queue_full = refused_queue_full_;
+  state.refused_breaker = refused_breaker_;
+  state.deadlines_passed = deadlines_passed_;
   return state;
 }
 

@@ -22,17 +22,20 @@
 
 namespace tidemark::shardrouter {
 
+class PoolServer;
+
 // A request from run() to its one answer.
 class PoolRequest : public std::enable_shared_from_this<PoolRequest> {
  public:
   PoolRequest(boost::asio::io_context& context, Pipeline pipeline, ShardPool::Handler handler)
       : context_(context), deadline_(context), pipeline_(std::move(pipeline)), handler_(std::move(handler)) {}
 
-  void start_deadline(Duration timeout, std::string server_name);
+  void start_deadline(Duration timeout, std::weak_ptr<PoolServer> server);
   void fail(Error error);                              // posts the answer; nothing if there was one
   void answer(Result<std::vector<ResultSet>> result);  // called from a posted handler: answers directly
   bool is_done() const { return !handler_; }
   Pipeline take_pipeline() { return std::move(pipeline_); }
+  bool is_read() const { return pipeline_.kind == Pipeline::Kind::kRead; }
   void set_running() { is_running_ = true; }
   Instant deadline() const { return deadline_at_; }
 
@@ -65,6 +68,9 @@ class PoolServer : public std::enable_shared_from_this<PoolServer> {
   size_t outstanding() const { return in_use() + queue_.size(); }
   bool is_usable_replica() const;
   Lsn replay_lsn() const { return replay_lsn_; }
+  bool is_closed() const { return is_closed_; }
+  std::string summary() const;  // its name and how busy it is, for errors
+  void count_passed_deadline() { ++deadlines_passed_; }
 
  private:
   struct Slot {
@@ -85,7 +91,7 @@ class PoolServer : public std::enable_shared_from_this<PoolServer> {
   void remove(const SlotPtr& slot);
   void open_breaker(Error error);
   void drop_answered();
-  void fail_queue(const Error& error);
+  size_t fail_queue(const Error& error);  // how many had not been answered yet
   size_t in_use() const;
   bool is_breaker_open() const;
   PgConnection::Options connection_options(std::string application_suffix) const;
@@ -104,6 +110,8 @@ class PoolServer : public std::enable_shared_from_this<PoolServer> {
   size_t connecting_ = 0;
   std::deque<std::shared_ptr<PoolRequest>> queue_;
   bool is_closed_ = false;
+  uint64_t requests_ = 0, reads_ = 0;
+  uint64_t refused_queue_full_ = 0, refused_breaker_ = 0, deadlines_passed_ = 0;
 
   Duration breaker_delay_;
   Instant breaker_until_{};

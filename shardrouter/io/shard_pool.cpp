@@ -26,7 +26,7 @@ class ShardPoolImpl final : public ShardPool, public std::enable_shared_from_thi
       return request->fail({ErrorCode::kDeadlineExceeded, "the deadline had passed before the request was made"});
     const auto server = choose(target, at_least);
     if (!server) return request->fail(server.error());
-    request->start_deadline(timeout, (*server)->name());
+    request->start_deadline(timeout, *server);
     (*server)->submit(std::move(request));
   }
 

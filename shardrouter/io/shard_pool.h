@@ -47,6 +47,10 @@ class ShardPool {
     Lsn replay_lsn;             // replicas: last polled
     Duration replay_age{};      // since it was polled
     size_t connections = 0, in_use = 0, queued = 0;
+    bool is_breaker_open = false;
+    // Since the server is in the topology. Reads are pipelines of Pipeline::Kind::kRead.
+    uint64_t requests = 0, reads = 0;
+    uint64_t refused_queue_full = 0, refused_breaker = 0, deadlines_passed = 0;
   };
 
   static std::shared_ptr<ShardPool> create(boost::asio::io_context& context, Shard shard, Options options);

@@ -9,16 +9,6 @@
 namespace tidemark::shardrouter {
 namespace {
 
-// First word in capitals: " select 1" -> "SELECT"
-std::string first_word(std::string_view sql) {
-  size_t at = 0;
-  while (at < sql.size() && (std::isspace(static_cast<unsigned char>(sql[at])) || sql[at] == '(')) ++at;
-  std::string word;
-  while (at < sql.size() && std::isalpha(static_cast<unsigned char>(sql[at])))
-    word += static_cast<char>(std::toupper(static_cast<unsigned char>(sql[at++])));
-  return word;
-}
-
 struct Exact {
   std::string_view sqlstate;
   ErrorCode code;
@@ -54,6 +44,15 @@ ErrorCode code_of(std::string_view sqlstate) {
 }
 
 }  // namespace
+
+std::string first_word(std::string_view sql) {
+  size_t at = 0;
+  while (at < sql.size() && (std::isspace(static_cast<unsigned char>(sql[at])) || sql[at] == '(')) ++at;
+  std::string word;
+  while (at < sql.size() && std::isalpha(static_cast<unsigned char>(sql[at])))
+    word += static_cast<char>(std::toupper(static_cast<unsigned char>(sql[at++])));
+  return word;
+}
 
 Error error_of_sqlstate(std::string_view sqlstate, std::string_view message, std::string_view detail) {
   const ErrorCode code =
@@ -98,6 +97,12 @@ bool is_begin_read_only(std::string_view sql) {
 
 std::vector<bool> commit_points(const Pipeline& pipeline) {
   std::vector<bool> points;
+  if (pipeline.kind == Pipeline::Kind::kRead) {
+    size_t count = 0;
+    for (const auto& group : pipeline.groups) count += group.size();
+    points.assign(count, false);
+    return points;
+  }
   bool in_transaction = false;
   bool read_only = false;
   for (const auto& group : pipeline.groups) {
