@@ -97,11 +97,6 @@ struct Topology {
   std::optional<BucketOwner> owner_of_bucket(Bucket bucket) const;
 };
 
-// Which of a node's workers serves a slot: whole buckets, round robin, so that the workers of a node share its load.
-inline uint32_t worker_of_slot(Slot slot, uint32_t workers) {
-  return workers <= 1 ? 0 : bucket_of_slot(slot) % workers;
-}
-
 // 40 hex digits for CLUSTER NODES/MYID: SHA-1 of "node/worker".
 std::string cluster_id_of(std::string_view node_id, uint32_t worker);
 

@@ -3,6 +3,8 @@
 #include <map>
 #include <utility>
 
+#include "base/topology/slot_workers.h"
+
 namespace tidemark::cacheserver {
 namespace {
 
@@ -22,14 +24,14 @@ using WorkerRanges = std::map<std::pair<std::string_view, uint32_t>, std::vector
 
 WorkerRanges ranges_of(const Topology& topology, uint32_t& slots_assigned) {
   WorkerRanges ranges;
+  const std::vector<uint16_t> workers = slot_workers(topology);
   for (uint32_t number = 0; number < kSlotCount; ++number) {
     auto slot = static_cast<Slot>(number);
     const Group* group = topology.group_of_slot(slot);
     if (group == nullptr) continue;
     ++slots_assigned;
-    const Node* primary = topology.primary_of_slot(slot);
-    if (primary == nullptr) continue;
-    append_slot(ranges[{group->id, worker_of_slot(slot, primary->workers)}], slot);
+    if (workers[slot] == kNoWorker) continue;
+    append_slot(ranges[{group->id, workers[slot]}], slot);
   }
   return ranges;
 }

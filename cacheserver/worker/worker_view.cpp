@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/family/key_pattern.h"
+#include "base/topology/slot_workers.h"
 
 namespace tidemark::cacheserver {
 namespace {
@@ -48,16 +49,21 @@ void WorkerView::index_slots() {
   owned_slots_.reset();
   group_epoch_ = 0;
   is_primary_ = false;
-  for (const Group& group : topology_->groups) {
+  slot_workers_ = slot_workers(*topology_);
+  for (size_t index = 0; index < topology_->groups.size(); ++index) {
+    const Group& group = topology_->groups[index];
     if (std::ranges::find(group.nodes, identity_.node_id) == group.nodes.end()) continue;
     group_epoch_ = group.epoch;
     is_primary_ = group.nodes.front() == identity_.node_id;
+    if (is_primary_) own_slots_of_group(index);
   }
-  for (uint32_t number = 0; number < kSlotCount; ++number) {
-    auto slot = static_cast<Slot>(number);
-    const Group* group = topology_->group_of_slot(slot);
-    if (group == nullptr || group->nodes.empty() || group->nodes.front() != identity_.node_id) continue;
-    if (worker_of_slot(slot, identity_.workers) == identity_.worker_index) owned_slots_.set(slot);
+}
+
+// Cut for the workers that this process really runs: the topology may already speak of the next start's.
+void WorkerView::own_slots_of_group(size_t group) {
+  const std::vector<uint16_t> workers = slot_workers_of_group(*topology_, group, identity_.workers);
+  for (size_t slot = 0; slot < kSlotCount; ++slot) {
+    if (workers[slot] == identity_.worker_index) owned_slots_.set(slot);
   }
 }
 
@@ -84,7 +90,7 @@ void WorkerView::index_families() {
 std::optional<Endpoint> WorkerView::endpoint_of_slot(Slot slot) const {
   const Node* node = topology_->primary_of_slot(slot);
   if (node == nullptr) return std::nullopt;
-  uint32_t worker = worker_of_slot(slot, node->workers);
+  uint32_t worker = slot_workers_[slot];
   uint16_t port = worker < node->worker_ports.size() ? node->worker_ports[worker] : 0;
   if (port == 0) return std::nullopt;
   return Endpoint{.host = node->host, .port = port};

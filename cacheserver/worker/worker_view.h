@@ -107,6 +107,7 @@ class WorkerView {
     const Family* family = nullptr;
   };
   void index_slots();
+  void own_slots_of_group(size_t group);
   void index_families();
 
   Identity identity_;
@@ -119,7 +120,8 @@ class WorkerView {
   bool has_database_families_ = false;
   uint32_t group_epoch_ = 0;
   std::bitset<kSlotCount> owned_slots_;
-  std::bitset<256> first_bytes_;  // of the prefixes: most keys are told apart by one bit
+  std::vector<uint16_t> slot_workers_;  // per slot, the worker of its primary
+  std::bitset<256> first_bytes_;        // of the prefixes: most keys are told apart by one bit
   bool has_empty_prefix_ = false;
   std::vector<Prefix> prefixes_;  // longest first
   WorkerStats stats_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/parse.h"
+#include "base/topology/slot_workers.h"
 
 namespace tidemark::client {
 namespace {
@@ -37,6 +38,7 @@ bool ClusterView::set_topology(std::shared_ptr<const Topology> topology) {
   if (topology == nullptr || (topology_ != nullptr && topology->version <= topology_->version)) return false;
   topology_ = std::move(topology);
   in_use_.assign(workers_.size(), false);
+  const std::vector<uint16_t> workers = tidemark::slot_workers(*topology_);
   for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
     const auto node_slot = static_cast<Slot>(slot);
     const Node* node = topology_->primary_of_slot(node_slot);
@@ -44,7 +46,7 @@ bool ClusterView::set_topology(std::shared_ptr<const Topology> topology) {
       slot_workers_[slot] = kNobody;
       continue;
     }
-    const uint32_t worker = worker_of_slot(node_slot, node->workers);
+    const uint32_t worker = workers[slot];
     const uint16_t port = worker < node->worker_ports.size() ? node->worker_ports[worker] : uint16_t{0};
     slot_workers_[slot] = port == 0 ? kUnregistered : intern({node->host, port});
   }

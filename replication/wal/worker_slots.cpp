@@ -2,11 +2,22 @@
 
 #include <algorithm>
 
+#include "base/topology/slot_workers.h"
+
 namespace tidemark::replication {
 namespace {
 
 bool is_member(const Group& group, const Node& node) {
   return std::ranges::find(group.nodes, node.id) != group.nodes.end();
+}
+
+// Adds the group's slots to the node's workers, which stand from `first` on.
+void add_slots(const Topology& topology, size_t group, std::vector<WorkerSlots>& all, size_t first) {
+  const Node& node = *all[first].node;
+  const std::vector<uint16_t> workers = slot_workers_of_group(topology, group, node.workers);
+  for (size_t slot = 0; slot < kSlotCount; ++slot) {
+    if (workers[slot] != kNoWorker) all[first + workers[slot]].slots.set(slot);
+  }
 }
 
 }  // namespace
@@ -19,10 +30,8 @@ std::vector<WorkerSlots> workers_of(const Topology& topology) {
       uint16_t port = worker < node.worker_ports.size() ? node.worker_ports[worker] : 0;
       result.push_back({&node, worker, port, {}});
     }
-    for (size_t slot = 0; slot < topology.slot_groups.size() && slot < kSlotCount; ++slot) {
-      uint16_t index = topology.slot_groups[slot];
-      if (index >= topology.groups.size() || !is_member(topology.groups[index], node)) continue;
-      result[first + worker_of_slot(static_cast<Slot>(slot), node.workers)].slots.set(slot);
+    for (size_t group = 0; group < topology.groups.size(); ++group) {
+      if (is_member(topology.groups[group], node)) add_slots(topology, group, result, first);
     }
   }
   std::erase_if(result, [](const WorkerSlots& worker) { return worker.port == 0; });

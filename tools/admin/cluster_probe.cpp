@@ -4,6 +4,7 @@
 
 #include "base/io/resp_link.h"
 #include "base/parse.h"
+#include "base/topology/slot_workers.h"
 
 namespace tidemark::admin {
 namespace {
@@ -16,10 +17,11 @@ int64_t number_of(const RespValue& value) {
 }
 
 uint32_t slots_of_worker(const Topology& topology, const Node& node, uint32_t worker) {
+  const std::vector<uint16_t> workers = slot_workers(topology);
   uint32_t count = 0;
   for (uint32_t slot = 0; slot < kSlotCount; ++slot) {
     const Node* owner = topology.primary_of_slot(static_cast<Slot>(slot));
-    if (owner == &node && worker_of_slot(static_cast<Slot>(slot), node.workers) == worker) ++count;
+    if (owner == &node && workers[slot] == worker) ++count;
   }
   return count;
 }

@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
-"""Real clients and tools against a real cluster of three nodes: redis-cli, redis-cli --cluster check, redis-benchmark, redis-py, ioredis."""
+"""Real clients and tools against a real cluster of three nodes with two workers each: redis-cli, redis-cli --cluster check, redis-benchmark, redis-py, ioredis."""
 import os
 import pathlib
 import re
 import subprocess
 import sys
 
+import redis
+import redis.cluster
+import redis.crc
+
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[0]))
 from harness import Cluster, arguments, check  # noqa: E402
 
-args = arguments(only="")
-cluster = Cluster(args.bin, "--nodes", 3, "--shards", 0)
-ports = [p["ports"][0] for name, p in sorted(cluster.state().items()) if name.startswith("n")]
+args = arguments(threads=2)
+cluster = Cluster(args.bin, "--nodes", 3, "--shards", 0, "--threads", args.threads)
+nodes = [p["ports"] for name, p in sorted(cluster.state().items()) if name.startswith("n")]
+ports = [port for workers in nodes for port in workers]  # to a client every worker is a node
+check(len(ports) == 3 * args.threads, f"3 nodes listen on {len(ports)} ports")
 seeds = [f"127.0.0.1:{port}" for port in ports]
 
 
@@ -34,7 +40,25 @@ check(cli("-3", "HELLO", "3").find("tidemark_protocol") >= 0, "HELLO 3 names the
 check(re.search(r"cluster_enabled:1", cli("INFO", "cluster")) is not None, "INFO says that the cluster is enabled")
 check(cli("CLUSTER", "KEYSLOT", "123456789") == "12739", "CLUSTER KEYSLOT is Redis's")
 check("cluster_state:ok" in cli("CLUSTER", "INFO") and "cluster_slots_assigned:16384" in cli("CLUSTER", "INFO"), "CLUSTER INFO: ok, 16384 slots")
-check(len(cli("CLUSTER", "NODES").splitlines()) == 3, "CLUSTER NODES has three lines")
+check(len(cli("CLUSTER", "NODES").splitlines()) == len(ports), f"CLUSTER NODES has {len(ports)} lines")
+plain = [redis.Redis("127.0.0.1", port, decode_responses=True) for port in ports]
+ranges = redis.cluster.parse_cluster_slots(plain[0].execute_command("CLUSTER SLOTS"))
+owners = {slot: owner["primary"][1] for (first, last), owner in ranges.items() for slot in range(int(first), int(last) + 1)}
+check(len(owners) == 16384 and set(owners.values()) == set(ports), f"CLUSTER SLOTS covers every slot, by every worker, in {len(ranges)} ranges")
+check(len(ranges) <= 256 + len(ports), "…and stays short: blocks of 64 slots, one more range for each further worker")
+load = sorted(list(owners.values()).count(port) for port in ports)
+check(load[-1] - load[0] <= 8, f"the workers share evenly: {load}")
+for key in (f"direct:{i}" for i in range(40)):
+    owner = owners[redis.crc.key_slot(key.encode())]
+    for port, node in zip(ports, plain):
+        try:
+            node.set(key, "x", ex=600)
+            answered_by = port
+        except redis.ResponseError as moved:  # "MOVED 3999 127.0.0.1:6381"
+            answered_by = int(str(moved).rsplit(":", 1)[-1])
+        if answered_by != owner:
+            check(False, f"{key}: the worker at {port} says {answered_by}, CLUSTER SLOTS says {owner}")
+check(True, "every worker serves its own slots and names the right worker's port for all others, its sibling's too")
 check(cli("--json", "CLUSTER", "SHARDS").startswith("["), "CLUSTER SHARDS reads as JSON")
 check(cli("MGET", "{a}1", "{b}2").find("CROSSSLOT") >= 0, "CROSSSLOT for keys of different slots")
 check(cli("OBJECT", "ENCODING", "nosuch") == "", "OBJECT ENCODING of a missing key is nil")

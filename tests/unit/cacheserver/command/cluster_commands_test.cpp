@@ -1,3 +1,4 @@
+#include "base/topology/slot_workers.h"
 #include "cacheserver/worker/cluster_members.h"
 #include "tests/unit/cacheserver/serving/node_fixture.h"
 
@@ -27,7 +28,7 @@ TEST(ClusterView, MakesEveryWorkerAMemberAndLeavesOutWhatHasNoPort) {
   EXPECT_EQ(view.members[2].id, cluster_id_of("n2", 1));
   for (const SlotRange& range : view.members[2].ranges) {
     for (uint32_t slot = range.first; slot <= range.last; ++slot) {
-      EXPECT_EQ(worker_of_slot(static_cast<Slot>(slot), 2), 1u);
+      EXPECT_EQ(slot_workers(three_nodes())[slot], 1u);
     }
   }
   EXPECT_EQ(view.slots_assigned, kSlotCount);

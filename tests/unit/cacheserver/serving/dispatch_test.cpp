@@ -70,17 +70,27 @@ TEST_F(DispatchTest, SendsTheClientToTheWorkerThatServesTheSlot) {
   join(three_nodes());
   EXPECT_EQ(send("set bar 1\r\n"), "+OK\r\n");                                // slot 5061
   EXPECT_EQ(send("set hello 1\r\n"), "+OK\r\n");                              // slot 866
-  EXPECT_EQ(send("get a{user1}\r\n"), "-MOVED 8106 10.0.0.2:7002\r\n");       // bucket 2026, even: worker 0
+  EXPECT_EQ(send("get a{user1}\r\n"), "-MOVED 8106 10.0.0.2:7002\r\n");       // first half of n2: worker 0
   EXPECT_EQ(send("set foo 1\r\n"), "-CLUSTERDOWN Hash slot not served\r\n");  // slot 12182: n3 has no ports
   EXPECT_EQ(send("mset bar 1 hello 1\r\n"), "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
   EXPECT_EQ(send("mset {bar}1 1 {bar}2 2\r\n"), "+OK\r\n");
   EXPECT_EQ(worker_->view().stats().commands_moved.get(), 1u);
 }
 
-TEST_F(DispatchTest, AWorkerServesOnlyItsOwnBuckets) {
+TEST_F(DispatchTest, AWorkerServesOnlyItsPartOfTheNodesSlots) {
   open({.node_id = "n2", .worker_index = 1, .workers = 2});
   join(three_nodes());
   EXPECT_EQ(send("get a{user1}\r\n"), "-MOVED 8106 10.0.0.2:7002\r\n");
+  EXPECT_EQ(worker_->view().owned_slot_count(), 10923u - 8192u);
+}
+
+TEST_F(DispatchTest, AWorkerGoesOnServingItsSlotsWhenTheTopologySpeaksOfMoreWorkersThanRun) {
+  Topology topology = three_nodes();
+  topology.nodes[0].workers = 2;  // as `init n1/2` leaves it until n1 is started again
+  topology.nodes[0].worker_ports.clear();
+  join(topology);
+  EXPECT_EQ(send("set bar 1\r\n"), "+OK\r\n");    // slot 5061
+  EXPECT_EQ(send("set hello 1\r\n"), "+OK\r\n");  // slot 866
 }
 
 TEST_F(DispatchTest, RefusesPlainWritesOnDatabaseFamilies) {
