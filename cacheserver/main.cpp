@@ -76,20 +76,23 @@ Status complete(Flags& flags) {
 int serve(ServerOptions options, const io::Log& log) {
   const std::filesystem::path ready_file = options.ready_file;
   boost::asio::io_context control(1);
-  auto server = Server::start(control, std::move(options), log);
-  if (!server) {
-    log.error("cannot start", {{"error", server.error().to_string()}});
-    return io::kExitFailure;
-  }
-  std::string ports;
-  for (uint16_t port : (*server)->ports()) ports += (ports.empty() ? "" : ",") + std::to_string(port);
-  log.info("serving", {{"ports", ports}, {"metrics_port", (*server)->metrics_port()}});
+  std::unique_ptr<Server> server;
+  // Before the ready file appears: whoever reads it may end us at once, and gets a drain. Runs in control.run() only.
   auto signals = io::StopSignals::watch(control, [&](int signal) {
     log.info("draining", {{"signal", signal}});
-    (*server)->drain([&] { control.stop(); });
+    server->drain([&] { control.stop(); });
   });
+  auto started = Server::start(control, std::move(options), log);
+  if (!started) {
+    log.error("cannot start", {{"error", started.error().to_string()}});
+    return io::kExitFailure;
+  }
+  server = *std::move(started);
+  std::string ports;
+  for (uint16_t port : server->ports()) ports += (ports.empty() ? "" : ",") + std::to_string(port);
+  log.info("serving", {{"ports", ports}, {"metrics_port", server->metrics_port()}});
   control.run();
-  server->reset();
+  server.reset();
   if (!ready_file.empty()) {
     std::error_code ignored;
     std::filesystem::remove(ready_file, ignored);

@@ -30,7 +30,9 @@ class Host {
         settings_(settings),
         serve_options_(serve_options),
         log_(std::move(log)),
-        metrics_(settings.requests_max) {}
+        metrics_(settings.requests_max) {
+    watch_signals();
+  }
 
   ~Host() { stop_loop(); }
 
@@ -50,21 +52,25 @@ class Host {
 
   void wait_for_stop() {
     log_.info("serving", {{"host", settings_.host}, {"port", port_}, {"metrics_port", admin_->port()}});
-    asio::io_context signals_context;
-    std::unique_ptr<io::StopSignals> signals = io::StopSignals::watch(signals_context, [&](int signal) {
-      log_.info("draining", {{"signal", signal}, {"in_flight", metrics_.in_flight()}});
-      // The drain runs beside this loop, so that a second signal is still seen.
-      drain_ = std::thread([&] {
-        drain();
-        asio::post(signals_context, [&] { signals.reset(); });
-      });
-    });
-    signals_context.run();
+    signals_context_.run();
     drain_.join();
     log_.info("stopped");
   }
 
  private:
+  // From the beginning, so that whoever sees the ready file may end us at once and gets a drain. It is answered in
+  // wait_for_stop(), after the start.
+  void watch_signals() {
+    signals_ = io::StopSignals::watch(signals_context_, [this](int signal) {
+      log_.info("draining", {{"signal", signal}, {"in_flight", metrics_.in_flight()}});
+      // The drain runs beside this loop, so that a second signal is still seen.
+      drain_ = std::thread([this] {
+        drain();
+        asio::post(signals_context_, [this] { signals_.reset(); });
+      });
+    });
+  }
+
   Status lease_ids() {
     if (!serve_options_.needs_row_ids) return {};
     auto store = io::open_topology_store(settings_.topology);
@@ -155,6 +161,8 @@ class Host {
   const ServeOptions serve_options_;
   io::Log log_;
   RpcMetrics metrics_;
+  asio::io_context signals_context_;
+  std::unique_ptr<io::StopSignals> signals_;
   std::thread drain_;
   std::shared_ptr<io::RowIdSource> ids_;
   std::unique_ptr<client::Client> client_;

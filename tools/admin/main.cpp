@@ -1,4 +1,5 @@
-// tidemarkctl: the operator's tool. Exit codes: 0 done, 1 it failed (why is on stderr), 2 the command line was wrong.
+// tidemarkctl: the operator's tool. Exit codes: 0 done, 1 it failed (why is on stderr), 2 the command line was wrong,
+// 3 (status) something is degraded.
 #include <iostream>
 
 #include "tools/admin/verb.h"
@@ -19,10 +20,10 @@ int main(int argc, char** argv) {
   if (auto exit_code = options.parse(argc, argv)) return *exit_code;
   for (const admin::Verb& verb : verbs) {
     if (!verb.options->is_chosen()) continue;
-    Status status = verb.run();
-    if (status) return io::kExitOk;
-    std::cerr << "tidemarkctl: " << status.error().message << "\n";
-    return status.error().code == ErrorCode::kInvalidArgument ? io::kExitUsage : io::kExitFailure;
+    Result<int> done = verb.run();
+    if (done) return *done;
+    std::cerr << "tidemarkctl: " << done.error().message << "\n";
+    return done.error().code == ErrorCode::kInvalidArgument ? io::kExitUsage : io::kExitFailure;
   }
   return io::kExitUsage;
 }

@@ -15,9 +15,20 @@ struct Common {
   std::string topology = "file:/var/lib/tidemark/topology";  // where the topology store is
 };
 
+inline constexpr int kExitDegraded = 3;  // it was done, and it shows that something is not as it should be
+
 struct Verb {
   io::Options* options = nullptr;
-  std::function<Status()> run;
+  std::function<Result<int>()> run;  // the exit code, or what went wrong
+
+  Verb(io::Options* given_options, std::function<Result<int>()> given_run)
+      : options(given_options), run(std::move(given_run)) {}
+  // For verbs that are done or fail.
+  Verb(io::Options* given_options, std::function<Status()> given_run)
+      : Verb(given_options, [done = std::move(given_run)]() -> Result<int> {
+          Status status = done();
+          return status ? Result<int>(io::kExitOk) : std::unexpected(status.error());
+        }) {}
 };
 
 Verb add_init_verb(io::Options& root, const Common& common);
