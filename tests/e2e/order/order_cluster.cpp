@@ -75,7 +75,8 @@ pb::Orders::Stub& OrderCluster::orders() {
   if (!stub_) {
     const std::string address = "127.0.0.1:" + std::to_string(cluster_->process("order")->ports.at(0));
     grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
+    // Also the least time that a connection may take to be made: short, and a loaded machine never makes one.
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
     stub_ = pb::Orders::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
