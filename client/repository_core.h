@@ -41,6 +41,11 @@ struct RepositoryOptions {
   Duration node_timeout = std::chrono::milliseconds(50);    // of one GETL; then the database answers
   Duration busy_wait_max = std::chrono::milliseconds(100);  // in all, for another client's load of the same key
   Duration fill_timeout = std::chrono::seconds(1);
+  // A session waits so long for a replica that is nearly there, then the primary is asked; zero: at once.
+  Duration session_replica_wait_max = std::chrono::milliseconds(10);
+  // So long the primary is asked again for what the session has read elsewhere and the primary still hides (a commit
+  // that waits for a synchronous standby); then kUnavailable.
+  Duration session_settle_wait_max = std::chrono::milliseconds(500);
   size_t flights_max = 16384;  // keys being read at once; more: kResourceExhausted
   size_t waiters_per_flight_max = 4096;
   size_t fills_in_flight_max = 4096;  // more are dropped and counted: the caller has its answer

@@ -8,6 +8,10 @@
 //   tidemark_client_replica_refused_total{reason}           none, too_old, error
 //   tidemark_client_invalidations_total{outcome}
 //   tidemark_client_leases_total{outcome}                   late (after node_timeout; used or given back), given_back
+//   tidemark_client_sessions_total{outcome}                 replica_tried (nearly there), replica_behind,
+//                                                           replica_too_late, primary_waited (it still hid what was
+//                                                           read elsewhere), unproven (to the end), asked_again (a
+//                                                           shared answer was too old)
 //   tidemark_client_staged_total{outcome}                   sent (all of them); then accepted, superseded, nostage,
 //                                                           full, epoch, refused, failed; or not sent: no_row, not_row
 //   tidemark_client_redirects_total{kind}, tidemark_client_retries_total{kind}, tidemark_client_writes_total{outcome}

@@ -8,6 +8,7 @@
 #include "base/io/random_source.h"
 #include "base/io/system_clock.h"
 #include "client/io/repository_impl.h"
+#include "client/session_token.h"
 
 namespace tidemark::client {
 namespace {
@@ -71,6 +72,10 @@ OperationPtr RepositoryImpl::make_operation(KeyItem item, const ReadOptions& opt
   operation->start = start;
   operation->deadline = start + options.timeout;
   operation->done = std::move(done);
+  if (options.session) {
+    operation->wanted = options.session->token();
+    operation->asked = ++steps_;
+  }
   return operation;
 }
 
@@ -164,10 +169,12 @@ void RepositoryImpl::arm_deadline(const OperationPtr& operation) {
 }
 
 void RepositoryImpl::ask_node(const FlightPtr& flight) {
+  if (!prepare_for_session(flight)) return load_without_lease(flight, "session");
   const Instant now = steady_now();
   const Duration timeout = std::min(options_.node_timeout, flight->leader->deadline - now);
   cache_->execute(
-      flight->item().key, make_getl(flight->item().key, millis_of(flight->leader->max_stale)), timeout, false,
+      flight->item().key, make_getl(flight->item().key, millis_of(flight->leader->max_stale), flight->after), timeout,
+      false,
       [self = shared(), flight, now, is_late = false](Result<RespValue> reply) mutable {
         if (std::exchange(is_late, true)) return self->on_late_answer(flight, std::move(reply));
         self->on_node_answer(flight, now, std::move(reply));
@@ -180,13 +187,19 @@ void RepositoryImpl::on_node_answer(const FlightPtr& flight, Instant sent, Resul
   if (reply->is_error()) return load_without_lease(flight, "refused");
   auto answer = parse_getl(std::move(*reply));
   if (!answer) return load_without_lease(flight, "refused");
-  if (auto* hit = std::get_if<GetlHit>(&*answer)) return on_hit(flight, sent, std::move(hit->value), hit->bound_ms);
-  if (auto* absent = std::get_if<GetlAbsent>(&*answer)) return on_hit(flight, sent, std::nullopt, absent->bound_ms);
+  if (auto* hit = std::get_if<GetlHit>(&*answer))
+    return on_hit(flight, sent, std::move(hit->value), hit->bound_ms, hit->claims);
+  if (auto* absent = std::get_if<GetlAbsent>(&*answer))
+    return on_hit(flight, sent, std::nullopt, absent->bound_ms, absent->claims);
   if (auto* busy = std::get_if<GetlBusy>(&*answer)) return on_busy(flight, *busy);
   if (auto* bypass = std::get_if<GetlBypass>(&*answer)) {
-    return load_without_lease(flight, bypass->reason == "NOTJOINED" ? "notjoined" : "behind");
+    flight->needs_primary = bypass->reason == "EPOCH";
+    return load_without_lease(flight, bypass->reason == "NOTJOINED" ? "notjoined"
+                                      : flight->needs_primary       ? "epoch"
+                                                                    : "behind");
   }
   flight->lease = std::get<GetlMiss>(std::move(*answer));
+  if (flight->after) flight->settled = TideOfShard{flight->after->db_epoch, flight->lease->settled};
   load_flight(flight);
 }
 
@@ -205,7 +218,8 @@ void RepositoryImpl::on_late_answer(const FlightPtr& flight, Result<RespValue> r
 }
 
 // nullopt: a proven absence.
-void RepositoryImpl::on_hit(const FlightPtr& flight, Instant sent, std::optional<std::string> value, int64_t bound_ms) {
+void RepositoryImpl::on_hit(const FlightPtr& flight, Instant sent, std::optional<std::string> value, int64_t bound_ms,
+                            const GetlClaims& claims) {
   const Duration max_stale = flight->leader->max_stale;
   if (max_stale != kAnyStaleness && (bound_ms < 0 || bound_ms > to_millis(max_stale))) {
     return load_without_lease(flight, "behind");  // a node that does not keep to MAXSTALE
@@ -224,7 +238,11 @@ void RepositoryImpl::on_hit(const FlightPtr& flight, Instant sent, std::optional
     }
     found.object = std::move(*object);
   }
-  settle(flight, std::move(found));
+  found.claims = claims_of_hit(*flight, claims);
+  if (judge(*flight->leader, found.claims) == SessionVerdict::kYes) return settle(flight, std::move(found));
+  go_on_alone(flight, found);
+  flight->needs_primary = true;  // no upper bound of what is in it (nothing to absorb), or a node that ignores AFTER
+  load_without_lease(flight, "session");
 }
 
 // Another client loads this key. Waiting saves the database a query, but only for so long.
@@ -251,7 +269,7 @@ void RepositoryImpl::leave_batch(const FlightPtr& flight) {
 // A lease that nothing will be filled with would keep the key BUSY for others until it ends by itself. There is no
 // command to give one back and none is needed: a fill whose proof cannot hold (db_epoch 0 is never used) ends it.
 void RepositoryImpl::give_back_lease(const FlightPtr& flight) {
-  if (!flight->lease || !cache_) return;
+  if (!flight->lease || flight->is_filled || !cache_) return;
   Fill nothing;
   nothing.key = flight->item().key;
   nothing.lease = flight->lease->lease;
@@ -273,6 +291,7 @@ void RepositoryImpl::settle(const FlightPtr& flight, Result<Found> found) {
 bool RepositoryImpl::should_ask_again(const Operation& operation, const Result<Found>& found, Instant now) const {
   if (operation.attempts >= kAttemptsMax || operation.timer == nullptr || now >= operation.deadline) return false;
   if (!found) return found.error().code == ErrorCode::kDeadlineExceeded;
+  if (judge(operation, found->claims) != SessionVerdict::kYes) return true;
   if (operation.max_stale == kAnyStaleness) return false;
   const int64_t staleness = staleness_of(*found, operation.start);
   return staleness == kStalenessUnknown || staleness > to_millis(operation.max_stale);
@@ -281,10 +300,21 @@ bool RepositoryImpl::should_ask_again(const Operation& operation, const Result<F
 void RepositoryImpl::deliver(const OperationPtr& operation, const Result<Found>& found) {
   if (operation->is_answered) return;
   if (should_ask_again(*operation, found, steady_now())) {
+    if (operation->wanted) metrics().count("sessions", "asked_again");
     operation->timer.reset();
     return begin(operation, nullptr);
   }
   if (!found) return answer(operation, std::unexpected(found.error()));
+  if (operation->wanted) {
+    // Only of a load that somebody else began, with no time left for one of its own.
+    if (judge(*operation, found->claims) != SessionVerdict::kYes) {
+      return answer(operation, fail(ErrorCode::kDeadlineExceeded,
+                                    "another caller's answer for this key lacks what the session has seen, and there "
+                                    "was no time for one of its own"));
+    }
+    const AnswerClaims& claims = found->claims;
+    operation->options.session->absorb_read(claims.shard, claims.db_epoch, *claims.hi, claims.is_primary());
+  }
   answer(operation, RawAnswer{found->object, found->origin, staleness_of(*found, operation->start), found->as_of});
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <random>
 #include <unordered_map>
 
@@ -19,6 +20,7 @@
 #include "client/strategy/freshness_replies.h"
 #include "client/strategy/key_backoff.h"
 #include "client/strategy/proven_load.h"
+#include "client/strategy/session_demand.h"
 #include "client/strategy/single_flight.h"
 
 namespace tidemark::client {
@@ -30,6 +32,8 @@ struct Operation {
   Duration max_stale{};  // kAnyStaleness: no limit
   Instant start{};
   Instant deadline{};
+  std::optional<SessionToken> wanted;  // what its session held at the step `asked`; nothing: no session
+  uint64_t asked = 0;
   int attempts = 0;
   bool is_answered = false;
   std::unique_ptr<boost::asio::steady_timer> timer;  // followers only: the leader's steps have its deadline
@@ -43,6 +47,7 @@ struct Found {
   Origin origin = Origin::kPrimary;
   Instant as_of{};            // Instant{}: unknown
   int64_t node_bound_ms = 0;  // as the node gave it; kStalenessUnknown
+  AnswerClaims claims{};
 };
 
 struct Batch;
@@ -63,6 +68,14 @@ struct Flight {
   std::string_view bypass;        // why the database is asked without a lease; empty: it is a miss, or not asked yet
   int heals = 0;
   bool is_settled = false;
+  bool is_filled = false;              // the lease was used
+  std::optional<GetlAfter> after;      // as the node was asked
+  bool needs_primary = false;          // for the leader's session
+  std::optional<TideOfShard> settled;  // what a node last said of the shard
+  std::optional<Xid> next_xid;         // of the primary of `counted_epoch` at the step `counted_at`
+  DbEpoch counted_epoch = 0;           // xids of two epochs are never compared
+  uint64_t counted_at = 0;
+  Instant settle_until{};               // zero: the primary was not asked again yet
   std::optional<ProvenValue> unfilled;  // loaded while the node's answer was late: a lease may still come
   std::shared_ptr<Batch> batch;
 
@@ -82,6 +95,9 @@ struct Load {
   std::vector<FlightPtr> flights;
   bool has_fallback_place = false;
   Instant sent{};
+  uint64_t sent_at = 0;   // the step
+  Instant trial_until{};  // not zero: the replica may not have replayed enough yet, but was nearly there
+  Lsn trial_at_least;     // which one may be tried
 };
 using LoadPtr = std::shared_ptr<Load>;
 
@@ -111,7 +127,8 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   void on_node_answer(const FlightPtr& flight, Instant sent, Result<RespValue> reply);
   void on_late_answer(const FlightPtr& flight, Result<RespValue> reply);
   void on_busy(const FlightPtr& flight, const GetlBusy& busy);
-  void on_hit(const FlightPtr& flight, Instant sent, std::optional<std::string> value, int64_t bound_ms);
+  void on_hit(const FlightPtr& flight, Instant sent, std::optional<std::string> value, int64_t bound_ms,
+              const GetlClaims& claims);
   void leave_batch(const FlightPtr& flight);
   void give_back_lease(const FlightPtr& flight);
   void settle(const FlightPtr& flight, Result<Found> found);
@@ -141,6 +158,17 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   void fill(const FlightPtr& flight, const ProvenValue& value);
   Result<std::string> key_of_row(const Row& row) const;
 
+  // repository_session.cpp: what the sessions of operations demand
+  SessionVerdict judge(const Operation& operation, const AnswerClaims& claims) const;
+  bool prepare_for_session(const FlightPtr& flight);
+  AnswerClaims claims_of_hit(const Flight& flight, const GetlClaims& claims) const;
+  AnswerClaims claims_of_rows(const FlightPtr& flight, const Load& load, const ProvenRows& rows) const;
+  void go_on_alone(const FlightPtr& flight, const Found& found);
+  bool may_try_replica(const Load& load, Lsn young_enough, Lsn at_least);
+  void try_replica_again(const LoadPtr& load);
+  void ask_primary_again(const FlightPtr& flight, ShardId shard, SessionVerdict verdict);
+  Error unproven(const Flight& flight, ShardId shard, SessionVerdict verdict) const;
+
   // repository_stage.cpp
   struct StagedRow {
     std::string key;
@@ -165,6 +193,8 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   SingleFlight<OperationPtr> flights_;
   KeyBackoff backoff_;
   size_t fills_in_flight_ = 0;
+  uint64_t steps_ = 0;  // counts what sessions and loads do, so that "sent after it was asked for" is exact
+  std::map<ShardId, Instant> trials_after_;  // when a replica that was too late may be tried again
   std::minstd_rand random_;
 };
 

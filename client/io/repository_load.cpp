@@ -27,17 +27,23 @@ Instant earliest_deadline(const Load& load) {
 // What all flights of a load demand of a replica.
 struct ReplicaDemand {
   bool is_allowed = true;
+  bool is_for_session = false;
   Duration max_stale{};
   Lsn need;
 };
 
-ReplicaDemand demand_of(const Load& load, Duration replica_stale_max) {
+ReplicaDemand replica_demand_of(const Load& load, Duration replica_stale_max) {
   ReplicaDemand demand;
   demand.max_stale = replica_stale_max;
   for (const FlightPtr& flight : load.flights) {
     demand.is_allowed = demand.is_allowed && flight->leader->options.may_use_replica;
     demand.max_stale = std::min(demand.max_stale, flight->leader->max_stale);
     if (flight->lease) demand.need = std::max(demand.need, flight->lease->need);
+    const Operation& leader = *flight->leader;
+    const SessionDemand session = leader.wanted ? demand_of(*leader.wanted, load.shard, leader.asked) : SessionDemand{};
+    demand.is_allowed = demand.is_allowed && !flight->needs_primary && session.kind != SessionDemand::Kind::kPrimary;
+    demand.is_for_session = demand.is_for_session || session.kind == SessionDemand::Kind::kPosition;
+    demand.need = std::max(demand.need, session.position.needed());
   }
   return demand;
 }
@@ -105,14 +111,20 @@ void RepositoryImpl::run_load(LoadPtr load) {
       if (load->flights.empty()) return;
     }
   }
-  const ReplicaDemand demand = demand_of(*load, options_.replica_stale_max);
+  const ReplicaDemand demand = replica_demand_of(*load, options_.replica_stale_max);
   if (!demand.is_allowed) return run_on_primary(load);
   auto position = database_->position_at_most(load->shard, demand.max_stale);
   if (!position) {
     metrics().count("replica_refused", "unknown");
     return run_on_primary(load);
   }
-  send_load(load, ShardPool::Target::kReplica, std::max(*position, demand.need));
+  const Lsn at_least = std::max(*position, demand.need);
+  if (demand.is_for_session && may_try_replica(*load, *position, at_least)) {
+    load->trial_until = steady_now() + options_.session_replica_wait_max;
+    load->trial_at_least = *position;
+    return send_load(load, ShardPool::Target::kReplica, *position);
+  }
+  send_load(load, ShardPool::Target::kReplica, at_least);
 }
 
 void RepositoryImpl::run_on_primary(const LoadPtr& load) {
@@ -135,6 +147,7 @@ void RepositoryImpl::send_load(const LoadPtr& load, ShardPool::Target target, Ls
   for (const FlightPtr& flight : load->flights) keys.push_back({flight->bucket, flight->item().parts});
   auto pipeline = keys.size() == 1 ? make_single_load(source_.sql, keys[0]) : make_batch_load(source_.batch_sql, keys);
   load->sent = now;
+  load->sent_at = ++steps_;
   const char* role = target == ShardPool::Target::kReplica ? "replica" : "primary";
   metrics().count("loads", role);
   metrics().count("shard_loads", fmt::format("{}/{}", load->shard, role));
@@ -181,11 +194,14 @@ void RepositoryImpl::on_loaded(const LoadPtr& load, ShardPool::Target target, Re
   if (sorted.error) return fail_load(load, *sorted.error);
   auto again = std::make_shared<Load>();  // what the replica could not answer well enough
   again->shard = load->shard;
+  again->trial_until = load->trial_until;
+  again->trial_at_least = load->trial_at_least;
   for (const FlightPtr& flight : std::exchange(load->flights, {})) {
     if (!settle_from_rows(flight, *load, *rows, sorted, was_replica)) again->flights.push_back(flight);
   }
   if (again->flights.empty()) return end_load(load);
   again->has_fallback_place = std::exchange(load->has_fallback_place, false);
+  if (again->trial_until != Instant{}) return try_replica_again(again);
   run_on_primary(again);
 }
 
@@ -252,13 +268,24 @@ bool RepositoryImpl::settle_from_rows(const FlightPtr& flight, const Load& load,
     found.object = std::move(value->object);
     bytes = std::move(value->bytes);
   }
-  settle(flight, std::move(found));
+  found.claims = claims_of_rows(flight, load, rows);
+  const SessionVerdict verdict = judge(*flight->leader, found.claims);
+  if (verdict != SessionVerdict::kYes && may_ask_primary) {
+    metrics().count("sessions", "replica_behind");
+    return false;
+  }
+  if (verdict == SessionVerdict::kYes) {
+    settle(flight, std::move(found));
+  } else {
+    go_on_alone(flight, found);
+  }
   ProvenValue value{std::move(bytes), rows.proof(load.shard, flight->bucket), rows.hi};
   if (flight->lease) {
     fill(flight, value);
   } else if (flight->bypass == "deadline") {
     flight->unfilled = std::move(value);
   }
+  if (verdict != SessionVerdict::kYes) ask_primary_again(flight, load.shard, verdict);
   return true;
 }
 
@@ -273,6 +300,7 @@ bool RepositoryImpl::reload_refused(const FlightPtr& flight, ShardId shard, cons
 
 // The caller has its answer already; whatever the node says is only counted.
 void RepositoryImpl::fill(const FlightPtr& flight, const ProvenValue& value) {
+  if (std::exchange(flight->is_filled, true)) return;
   if (fills_in_flight_ >= options_.fills_in_flight_max) return metrics().count("fills", "dropped");
   ++fills_in_flight_;
   Fill request;

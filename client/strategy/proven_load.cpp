@@ -16,7 +16,8 @@ using shardrouter::ResultSet;
 using shardrouter::Statement;
 
 constexpr std::string_view kRoleSql =
-    "SELECT pg_is_in_recovery() AS standby, pg_last_wal_replay_lsn()::text AS replayed";
+    "SELECT pg_is_in_recovery() AS standby, pg_last_wal_replay_lsn()::text AS replayed, "
+    "pg_snapshot_xmax(pg_current_snapshot())::text AS xmax, age('3'::xid)::text AS age";
 constexpr std::string_view kBeginSql = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 // A standby's `received` is an upper bound only if it is not below what is replayed after the data (a restarted standby
 // begins to receive at the start of a segment).
@@ -97,12 +98,26 @@ Status read_proof_rows(ProvenRows& out) {
   return {};
 }
 
+// age(x) is the next xid's distance from x, in 32 bits: the one way to read it that assigns none. It is not below the
+// snapshot's xmax, which has all 64 bits and was taken before.
+std::optional<Xid> next_xid_of(const Row& role) {
+  constexpr uint32_t kCountedFrom = 3;
+  auto xmax_text = role.find("xmax");
+  auto age_text = role.find("age");
+  auto xmax = xmax_text ? parse_u64(*xmax_text) : std::nullopt;
+  auto age = age_text ? parse_i64(*age_text) : std::nullopt;
+  if (!xmax || !age || *age < INT32_MIN || *age > INT32_MAX) return std::nullopt;
+  const uint32_t next = static_cast<uint32_t>(static_cast<int32_t>(*age)) + kCountedFrom;
+  return *xmax + (next - static_cast<uint32_t>(*xmax));
+}
+
 Status read_positions(ProvenRows& out, const Row& before, const Row& after) {
   if (auto xid = after.find("xid")) {
     return malformed(fmt::format("transaction {} was assigned: a load must not write", *xid));
   }
   auto standby = before.boolean("standby");
   if (!standby) return std::unexpected(standby.error());
+  out.next_xid = next_xid_of(before);
   const auto upper = lsn_of(after, "upper");
   if (!*standby) {
     out.kind = Proof::Kind::kSnapshot;

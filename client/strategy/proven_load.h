@@ -1,7 +1,8 @@
 // Loads that carry their own proof: the pipeline of statements, and what its results prove.
 //
-//   group 1   SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()           own transaction, ended before the data's
-//   snapshot group 2   BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY
+//   group 1   SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn(), the next xid   own transaction, ended before the
+//             data's snapshot
+//   group 2   BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY
 //             the data, joined to one proof row per bucket (zero rows still prove an absence)
 //             positions after the data: upper bounds of what it can contain; and that no xid was assigned
 //             COMMIT
@@ -53,6 +54,9 @@ struct ProvenRows {
   Lsn replayed;           // kReplica: every commit up to here is in the rows
   PgSnapshot snapshot;    // kSnapshot
   std::optional<Lsn> hi;  // no commit beyond is in the rows; nothing: unknown (a replica that cannot say)
+  // In group 1 no xid from here on had been given out: whoever had committed by then has a lower one, and is in every
+  // snapshot whose xmin is not below this. Nothing: the server did not say.
+  std::optional<Xid> next_xid;
   std::map<Bucket, ProvenBucket> buckets;
   shardrouter::ResultSet set;
   std::vector<size_t> rows;  // of `set`, those that hold data

@@ -196,7 +196,13 @@ class FakeCluster::World {
   Result<ResultSet> statement_result(const Statement& statement, bool is_replica, Writing& writing) {
     const Lsn position = is_replica ? replayed_ : wal_.end();
     const std::string here = position.to_string();
-    if (has(statement, "AS standby")) return one_row_of({{"standby", is_replica ? "t" : "f"}, {"replayed", here}});
+    if (has(statement, "AS standby")) {
+      const Xid next = wal_.next_xid();
+      return one_row_of({{"standby", is_replica ? "t" : "f"},
+                         {"replayed", here},
+                         {"xmax", std::to_string(next)},
+                         {"age", std::to_string(static_cast<int32_t>(static_cast<uint32_t>(next) - 3))}});
+    }
     if (has(statement, "AS upper")) return one_row_of({{"upper", here}, {"replayed", here}, {"xid", std::nullopt}});
     if (has(statement, "AS inserted"))
       return one_row_of({{"e", std::to_string(ScriptedNode::kDbEpoch)}, {"inserted", here}});

@@ -5,9 +5,11 @@
 // first (an empty string: not mine; "-" alone: leave it unanswered). Threads: the io_context's thread.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
+#include "base/proof/lsn.h"
 #include "base/testing/fake_resp_server.h"
 #include "base/wire/resp_writer.h"
 
@@ -49,6 +51,11 @@ class FakeNode {
   int64_t bound_ms = 5;
   std::string need = "0/0";
   bool is_visible_soon = false;
+  // What entries contain (GETL AFTER), what is in none, what every snapshot of the primary sees.
+  int64_t db_epoch = 7;
+  std::string complete_through = "0/100";
+  std::string hi = "0/180";
+  std::string settled = "0/0";
   std::string verdict;  // of SETV: "-REJECT OLDER 0/10 …"; empty: by the lease
   std::function<std::string(const Request&)> script;
   FakeRespServer server;
@@ -64,7 +71,7 @@ class FakeNode {
     RespWriter writer(out, 3);
     const std::string& command = request[0];
     if (command == "GETL") {
-      getl(request[1], request.size() > 3 ? std::stoll(request[3]) : INT64_MAX, writer);
+      getl(request, writer);
     } else if (command == "SETV") {
       setv(request, writer);
     } else if (command == "INVAL" || command == "DEL") {
@@ -80,6 +87,14 @@ class FakeNode {
       leases.erase(request[6]);
       parked[request[6]] = {request[5], is_gone ? std::nullopt : std::optional(request[7])};
       writer.simple("STAGED");
+    } else if (command == "TIDE") {
+      writer.array(1);
+      writer.array(6);
+      writer.integer(0);
+      writer.integer(db_epoch);
+      for (const std::string* lsn : {&complete_through, &settled}) writer.bulk(*lsn);
+      writer.bulk("0/0");
+      writer.integer(bound_ms);
     } else if (command == "GET") {
       auto found = entries.find(request[1]);
       found == entries.end() || !found->second ? writer.null() : writer.bulk(*found->second);
@@ -92,8 +107,26 @@ class FakeNode {
     return out;
   }
 
-  void getl(const std::string& key, int64_t max_stale_ms, RespWriter& writer) {
+  static size_t option_at(const Request& request, std::string_view name) {
+    return static_cast<size_t>(std::find(request.begin() + 2, request.end(), name) - request.begin()) + 1;
+  }
+
+  void getl(const Request& request, RespWriter& writer) {
+    const std::string& key = request[1];
+    const size_t max_stale = option_at(request, "MAXSTALE");
+    const size_t after = option_at(request, "AFTER");
+    const int64_t max_stale_ms = max_stale < request.size() ? std::stoll(request[max_stale]) : INT64_MAX;
     auto found = entries.find(key);
+    if (after < request.size()) {
+      if (request[after] != std::to_string(db_epoch)) {
+        writer.array(3);
+        writer.bulk("BYPASS");
+        writer.bulk("EPOCH");
+        writer.integer(bound_ms);
+        return;
+      }
+      if (*Lsn::parse(complete_through) < *Lsn::parse(request[after + 1])) found = entries.end();
+    }
     if (found != entries.end() && bound_ms > max_stale_ms) {
       writer.array(3);
       writer.bulk("BYPASS");
@@ -102,22 +135,25 @@ class FakeNode {
       return;
     }
     if (found != entries.end()) {
-      writer.array(found->second ? 4 : 3);
+      writer.array(found->second ? 6 : 5);
       writer.bulk(found->second ? "HIT" : "ABSENT");
       if (found->second) writer.bulk(*found->second);
       writer.integer(bound_ms);
       writer.bulk("0/100");
+      writer.bulk(hi);
+      writer.integer(db_epoch);
     } else if (leases.contains(key)) {
       writer.array(2);
       writer.bulk("BUSY");
       writer.integer(1);
     } else {
       leases[key] = "lease" + std::to_string(++last_lease_);
-      writer.array(4);
+      writer.array(5);
       writer.bulk("MISS");
       writer.bulk(leases[key]);
       writer.bulk(need);
       writer.integer(is_visible_soon ? 1 : 0);
+      writer.bulk(settled);
     }
   }
 

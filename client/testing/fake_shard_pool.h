@@ -42,11 +42,12 @@ class FakeShardPool final : public shardrouter::ShardPool {
     for (auto& complete : std::exchange(held_, {})) boost::asio::post(context_, std::move(complete));
   }
   void set_shard(Shard) override {}
-  std::vector<ServerState> servers() const override { return {}; }
+  std::vector<ServerState> servers() const override { return states; }
   void close() override { held_.clear(); }
 
   bool hold = false;
   std::vector<Run> runs;
+  std::vector<ServerState> states;
 
  private:
   boost::asio::io_context& context_;

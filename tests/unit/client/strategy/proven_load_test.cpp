@@ -101,5 +101,23 @@ TEST(MakeLoad, SqlIsConstantAndParametersCarryTheKey) {
             (std::vector<std::optional<std::string>>{"{\"5\",\"6\"}", "{\"bash\",\"v\\\"i\\\\m\"}", "{\"1\",\"2\"}"}));
 }
 
+TEST(ProvenLoad, SaysTheNextXidThatTheServerCounted) {
+  auto next_of = [](std::optional<std::string> xmax, std::optional<std::string> age) {
+    ResultSet role_set{
+        {"standby", "replayed", "xmax", "age"}, {{"f", std::nullopt, std::move(xmax), std::move(age)}}, "", 0};
+    auto rows = read_load({role_set, {}, data({kFound}), positions("0/900", std::nullopt, std::nullopt), {}});
+    EXPECT_TRUE(rows) << rows.error().to_string();
+    return rows ? rows->next_xid : std::nullopt;
+  };
+  EXPECT_EQ(next_of("700", "697"), 700u);
+  EXPECT_EQ(next_of("700", "720"), 723u);
+  EXPECT_EQ(next_of("21474836490", "7"), 21474836490u) << "5 * 2^32 + 10: the epoch comes from the snapshot";
+  EXPECT_EQ(next_of("4294967290", "5"), 4294967304u) << "the count has passed 2^32 since the snapshot";
+  EXPECT_EQ(next_of("3000000000", "-1294967299"), 3000000000u) << "age is a signed number of 32 bits";
+  EXPECT_EQ(next_of(std::nullopt, "7"), std::nullopt);
+  EXPECT_EQ(next_of("700", std::nullopt), std::nullopt);
+  EXPECT_EQ(next_of("700", "many"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace tidemark::client
