@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace tidemark::replication {
 struct InvalidatedKey {
   std::string key;
   Slot slot = 0;
+  std::optional<uint64_t> stage{};  // named by a stage message that is the key's last event in the transaction
   bool operator==(const InvalidatedKey&) const = default;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/parse.h"
 #include "replication/wal/widen_xid.h"
@@ -19,10 +20,23 @@ bool is_too_large(const std::vector<InvalidatedKey>& keys) {
   return keys.size() > CommitAssembler::kCommitKeysMax || bytes > CommitAssembler::kCommitKeyBytesMax;
 }
 
-void remove_repeats(std::vector<InvalidatedKey>& keys) {
-  std::ranges::sort(keys, {}, &InvalidatedKey::key);
-  auto repeats = std::ranges::unique(keys, {}, &InvalidatedKey::key);
-  keys.erase(repeats.begin(), repeats.end());
+// Of each key's events the last stays: it alone decides about the key's stage.
+void remove_repeats(std::vector<InvalidatedKey>& keys, CommitAssembler::StageRule rule) {
+  std::vector<uint32_t> order(keys.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::ranges::sort(order, [&](uint32_t a, uint32_t b) {
+    int compared = keys[a].key.compare(keys[b].key);
+    return compared != 0 ? compared < 0 : a < b;
+  });
+  std::vector<InvalidatedKey> kept;
+  for (uint32_t at : order) {
+    InvalidatedKey& event = keys[at];
+    if (kept.empty() || kept.back().key != event.key)
+      kept.push_back(std::move(event));
+    else if (event.stage || rule == CommitAssembler::StageRule::kLastEvent)
+      kept.back().stage = event.stage;
+  }
+  keys = std::move(kept);
 }
 
 template <typename Message>
@@ -54,7 +68,7 @@ Status CommitAssembler::apply(const BeginMessage& message, Xid xid_reference) {
   if (current_) return fail(ErrorCode::kCorrupt, "Begin inside a transaction");
   current_.emplace();
   current_->xid = widen_xid(message.xid_low, xid_reference);
-  keys_checked_ = 0;
+  keys_checked_ = message_bytes_ = 0;
   return {};
 }
 
@@ -99,15 +113,33 @@ Status CommitAssembler::apply(const LogicalMessage& message) {
   if (!message.is_transactional) return {};
   if (!current_) return fail(ErrorCode::kCorrupt, "transactional message outside a transaction");
   if (message.prefix == kInvalidationPrefix) add_explicit_keys(message.content);
+  if (message.prefix == kStagePrefix) add_staged_key(message.content);
   return {};
 }
 
 void CommitAssembler::add_explicit_keys(std::string_view lines) {
   if (current_->invalidates_all) return;
   for (std::string_view key : split(lines, '\n')) {
-    if (!key.empty()) current_->keys.push_back({std::string(key), slot_of_key(key)});
+    if (!key.empty()) add_message_key(key, std::nullopt);
   }
-  if (is_too_large(current_->keys)) invalidate_all();
+}
+
+// The key may hold a newline, the stage cannot.
+void CommitAssembler::add_staged_key(std::string_view content) {
+  if (current_->invalidates_all) return;
+  size_t end = content.rfind('\n');
+  std::string_view key = content.substr(0, end);
+  if (key.empty()) return;
+  auto stage = end == std::string_view::npos ? std::nullopt : parse_u64(content.substr(end + 1));
+  add_message_key(key, stage);
+}
+
+void CommitAssembler::add_message_key(std::string_view key, std::optional<uint64_t> stage) {
+  if (current_->invalidates_all) return;
+  current_->keys.push_back({std::string(key), slot_of_key(key), stage});
+  message_bytes_ += key.size();
+  if (key.size() > kKeyBytesMax) return invalidate_all();
+  shorten_keys();
 }
 
 Result<const Keymap::Binding*> CommitAssembler::binding_for(RelationId id) const {
@@ -133,14 +165,19 @@ Status CommitAssembler::add_tuple(const Keymap::Binding& binding, const Tuple& t
     invalidate_all();
     return {};
   }
-  // Remove repeats each time the list has doubled, so that a transaction that hammers one row stays small.
-  constexpr size_t kCheckFrom = 4096;
-  if (current_->keys.size() >= std::max(kCheckFrom, 2 * keys_checked_)) {
-    remove_repeats(current_->keys);
-    keys_checked_ = current_->keys.size();
-    if (is_too_large(current_->keys)) invalidate_all();
-  }
+  shorten_keys();
   return {};
+}
+
+// Removes repeats each time the list has doubled, so that a transaction that hammers one row stays small; and whenever
+// messages, whose keys may be long, have brought as much as a commit may have.
+void CommitAssembler::shorten_keys() {
+  constexpr size_t kCheckFrom = 4096;
+  if (current_->keys.size() < std::max(kCheckFrom, 2 * keys_checked_) && message_bytes_ <= kCommitKeyBytesMax) return;
+  message_bytes_ = 0;
+  remove_repeats(current_->keys, stage_rule_);
+  keys_checked_ = current_->keys.size();
+  if (is_too_large(current_->keys)) invalidate_all();
 }
 
 void CommitAssembler::invalidate_all() {
@@ -154,7 +191,7 @@ Result<Commit> CommitAssembler::finish(const CommitMessage& message) {
   current_.reset();
   commit.end_lsn = message.end_lsn;
   commit.commit_us = message.commit_us;
-  remove_repeats(commit.keys);
+  remove_repeats(commit.keys, stage_rule_);
   if (is_too_large(commit.keys)) {
     commit.invalidates_all = true;
     commit.keys.clear();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/parse.h"
 #include "base/wire/resp_writer.h"
 
@@ -36,9 +38,15 @@ class PartBuilder {
   // Room for one transaction's header: three numbers and a count as bulk strings.
   static constexpr size_t kHeaderBytes = 128;
   static constexpr size_t kKeyOverheadBytes = 16;
+  static constexpr size_t kStageBytes = 2 * 26;  // two numbers of up to 20 digits
 
   bool has_room_for(size_t key_bytes) const {
-    return keys_ < kBatchKeysMax && body_.size() + key_bytes + kHeaderBytes + kKeyOverheadBytes <= kBatchBytesMax;
+    return keys_ < kBatchKeysMax && body_.size() + staged_body_.size() + key_bytes + kHeaderBytes <= kBatchBytesMax;
+  }
+
+  // What a key takes in a part: itself, and once more, with two numbers, if it is staged.
+  static size_t bytes_of(const InvalidatedKey& key) {
+    return key.stage ? 2 * (key.key.size() + kKeyOverheadBytes) + kStageBytes : key.key.size() + kKeyOverheadBytes;
   }
 
   // Adds keys from index `from` on until the part is full; the index of the first that did not fit.
@@ -51,14 +59,23 @@ class PartBuilder {
       const InvalidatedKey& key = commit.keys[index];
       if (!slots_.test(key.slot) || options_.without_keys) continue;
       bool is_part_empty = keys_ == 0;
-      if (!is_part_empty && !has_room_for(keys.size() + key.key.size())) break;
+      if (!is_part_empty && !has_room_for(keys.size() + bytes_of(key))) break;
       key_writer.bulk(key.key);
+      if (key.stage) append_staged(commit.xid, key);
       ++added;
       ++keys_;
     }
     if (added > 0) append_transaction(commit, added, keys);
     if (index < commit.keys.size()) close_part(true);
     return index;
+  }
+
+  void append_staged(Xid xid, const InvalidatedKey& key) {
+    RespWriter writer(staged_body_, 2);
+    writer.bulk(std::to_string(xid));
+    writer.bulk(key.key);
+    writer.bulk(std::to_string(*key.stage));
+    ++staged_;
   }
 
   void append_transaction(const Commit& commit, size_t key_count, std::string_view keys) {
@@ -74,9 +91,9 @@ class PartBuilder {
   void close_part(bool more) {
     if (more && transactions_ == 0) return;
     std::string part;
-    part.reserve(body_.size() + 256);
+    part.reserve(body_.size() + staged_body_.size() + 256);
     RespWriter writer(part, 2);
-    writer.array(9 + 4 * transactions_ + keys_);
+    writer.array(9 + 4 * transactions_ + keys_ + (staged_ > 0 ? 2 + 3 * staged_ : 0));
     writer.bulk("INVALB");
     append_address(writer, options_.address);
     writer.bulk(options_.prev_lsn.to_string());
@@ -85,17 +102,25 @@ class PartBuilder {
     writer.bulk_integer(options_.is_replay ? 1 : 0);
     writer.bulk_integer(static_cast<int64_t>(transactions_));
     part += body_;
+    if (staged_ > 0) {
+      writer.bulk("STAGED");
+      writer.bulk_integer(static_cast<int64_t>(staged_));
+      part += staged_body_;
+    }
     parts_.push_back(std::move(part));
     body_.clear();
-    transactions_ = keys_ = 0;
+    staged_body_.clear();
+    transactions_ = keys_ = staged_ = 0;
   }
 
   const InvalbOptions& options_;
   const SlotSet& slots_;
   std::vector<std::string> parts_;
   std::string body_;
+  std::string staged_body_;
   size_t transactions_ = 0;
   size_t keys_ = 0;
+  size_t staged_ = 0;
 };
 
 // ------------------------------------------------------------------------------------------------ decoding of requests
@@ -146,6 +171,25 @@ void read_transactions(ArgumentReader& in, size_t count, InvalidationBatch& batc
   }
 }
 
+bool has_key(const InvalidationBatch& batch, const InvalidationBatch::Staged& staged) {
+  return std::ranges::any_of(batch.transactions, [&](const InvalidationBatch::Transaction& transaction) {
+    return transaction.xid == staged.xid && std::ranges::find(transaction.keys, staged.key) != transaction.keys.end();
+  });
+}
+
+void read_staged(ArgumentReader& in, InvalidationBatch& batch) {
+  if (in.next("STAGED") != "STAGED") return in.refuse("STAGED");
+  size_t count = in.number("number of STAGED", kBatchKeysMax);
+  for (size_t i = 0; i < count && in.wrong().empty(); ++i) {
+    InvalidationBatch::Staged staged;
+    staged.xid = in.number("xid of STAGED", UINT64_MAX);
+    staged.key = in.next("key of STAGED");
+    staged.stage = in.number("stage of STAGED", UINT64_MAX);
+    if (in.wrong().empty() && !has_key(batch, staged)) in.refuse("key of STAGED");
+    batch.staged.push_back(staged);
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> encode_invalb(const InvalbOptions& options, std::span<const Commit* const> commits,
@@ -168,6 +212,7 @@ Result<InvalidationBatch> decode_invalb(std::span<const std::string_view> argume
   batch.has_more = more % 2 == 1;
   batch.is_replay = in.number("replay", 1) == 1;
   read_transactions(in, in.number("ntx", kBatchTransactionsMax), batch);
+  if (in.wrong().empty() && in.remaining() > 0) read_staged(in, batch);
   if (in.wrong().empty() && in.remaining() > 0) in.refuse("end");
   if (in.wrong().empty() && batch.last_lsn < batch.prev_lsn) in.refuse("last_lsn before prev_lsn");
   if (!in.wrong().empty()) return fail(ErrorCode::kInvalidArgument, in.wrong());

@@ -2,7 +2,8 @@
 //
 // Commits of a batch are split over several INVALB when a limit is reached; they are numbered (more = 2·part, plus
 // 1 if parts follow), so that a receiver notices a lost part, and the position moves once, with the last. A transaction
-// of many keys is split too: its parts repeat its header. An encoder never makes what the decoder would refuse.
+// of many keys is split too: its parts repeat its header. A key's stage stands in the part that carries the key. An
+// encoder never makes what the decoder would refuse.
 // Threads: pure functions. I/O: none.
 #pragma once
 
@@ -33,13 +34,20 @@ struct FeedAddress {
   bool operator==(const FeedAddress&) const = default;
 };
 
-// INVALB p e sv prev_lsn last_lsn more replay ntx (xid end_lsn commit_us nkeys key …)×ntx, as a receiver sees it.
+// INVALB p e sv prev_lsn last_lsn more replay ntx (xid end_lsn commit_us nkeys key …)×ntx [STAGED n (xid key stage)×n],
+// as a receiver sees it.
 struct InvalidationBatch {
   struct Transaction {
     Xid xid = 0;
     Lsn end_lsn;
     int64_t commit_us = 0;
     std::vector<std::string_view> keys;  // views into the arguments
+  };
+  struct Staged {
+    Xid xid = 0;
+    std::string_view key;
+    uint64_t stage = 0;
+    bool operator==(const Staged&) const = default;
   };
   FeedAddress address;
   Lsn prev_lsn;
@@ -48,6 +56,7 @@ struct InvalidationBatch {
   bool has_more = false;
   bool is_replay = false;
   std::vector<Transaction> transactions;
+  std::vector<Staged> staged;  // each a key of one of the transactions
 };
 
 // The arguments after the command's name. kInvalidArgument names the argument that is wrong.

@@ -1,8 +1,13 @@
-// The journal's record format, version 1: numbers big-endian, every text behind its 32-bit length.
+// The journal's record format, version 2: numbers big-endian, every text behind its 32-bit length.
 //
 //   u8 version   u64 prev_lsn   u64 lsn   u32 commits   then per commit:
 //   u64 xid   u64 end_lsn   u64 commit_us   u8 invalidates_all   u32 keys   (u32 length, bytes) × keys
+//   u32 stages   (u32 index of the key, u64 stage) × stages, ascending
+//
+// Version 1, without the line of stages, is still read: a journal outlives the program that wrote it.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "replication/wal/byte_reader.h"
 #include "replication/wal/invalidation_batch.h"
@@ -10,12 +15,24 @@
 namespace tidemark::replication {
 namespace {
 
-constexpr uint8_t kRecordVersion = 1;
+constexpr uint8_t kRecordVersion = 2;
+constexpr uint8_t kRecordVersionMin = 1;
 constexpr size_t kCommitBytesMin = 8 + 8 + 8 + 1 + 4;
 constexpr size_t kKeyBytesMin = 4;
+constexpr size_t kStageBytes = 4 + 8;
 
 void append_number(std::string& out, uint64_t value, int size) {
   for (int shift = (size - 1) * 8; shift >= 0; shift -= 8) out += static_cast<char>((value >> shift) & 0xff);
+}
+
+void append_stages(std::string& out, const std::vector<InvalidatedKey>& keys) {
+  append_number(out, static_cast<uint64_t>(std::ranges::count_if(keys, [](const auto& key) { return !!key.stage; })),
+                4);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!keys[i].stage) continue;
+    append_number(out, i, 4);
+    append_number(out, *keys[i].stage, 8);
+  }
 }
 
 void append_commit(std::string& out, const Commit& commit) {
@@ -28,9 +45,23 @@ void append_commit(std::string& out, const Commit& commit) {
     append_number(out, key.key.size(), 4);
     out += key.key;
   }
+  append_stages(out, commit.keys);
 }
 
-bool read_commit(ByteReader& in, Commit& commit) {
+bool read_stages(ByteReader& in, std::vector<InvalidatedKey>& keys) {
+  size_t count = in.u32();
+  if (count > keys.size() || count > in.remaining() / kStageBytes) return false;
+  size_t from = 0;
+  for (size_t i = 0; i < count; ++i) {
+    size_t index = in.u32();
+    if (index < from || index >= keys.size()) return false;
+    keys[index].stage = in.u64();
+    from = index + 1;
+  }
+  return true;
+}
+
+bool read_commit(ByteReader& in, uint8_t version, Commit& commit) {
   commit.xid = in.u64();
   commit.end_lsn = {in.u64()};
   commit.commit_us = static_cast<int64_t>(in.u64());
@@ -42,6 +73,7 @@ bool read_commit(ByteReader& in, Commit& commit) {
     std::string_view key = in.bytes(in.u32());
     commit.keys.push_back({std::string(key), slot_of_key(key)});
   }
+  if (version >= 2 && !read_stages(in, commit.keys)) return false;
   return !in.is_cut();
 }
 
@@ -60,16 +92,16 @@ std::string encode_journal_record(const JournalRecord& record) {
 Result<JournalRecord> decode_journal_record(std::string_view bytes) {
   ByteReader in(bytes);
   uint8_t version = in.u8();
-  if (version != kRecordVersion) {
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("journal record of version {}; this program reads {}", version, kRecordVersion));
+  if (version < kRecordVersionMin || version > kRecordVersion) {
+    return fail(ErrorCode::kCorrupt, fmt::format("journal record of version {}; this program reads {} to {}", version,
+                                                 kRecordVersionMin, kRecordVersion));
   }
   JournalRecord record;
   record.prev_lsn = {in.u64()};
   record.lsn = {in.u64()};
   size_t count = in.u32();
   bool is_whole = count <= in.remaining() / kCommitBytesMin;
-  for (size_t i = 0; is_whole && i < count; ++i) is_whole = read_commit(in, record.commits.emplace_back());
+  for (size_t i = 0; is_whole && i < count; ++i) is_whole = read_commit(in, version, record.commits.emplace_back());
   if (!is_whole || in.is_cut() || in.remaining() > 0) {
     return fail(ErrorCode::kCorrupt, fmt::format("journal record at {} is malformed near byte {} of {}",
                                                  record.lsn.to_string(), in.offset(), bytes.size()));

@@ -102,6 +102,121 @@ TEST_F(CommitAssemblerTest, AddsTheKeysOfATransactionalMessage) {
   EXPECT_EQ(keys_of(run_through("message_tx").at(0)), (std::vector<std::string>{"product:{a}", "product:{b}"}));
 }
 
+// One transaction of synthetic messages over shop.product(sku, v).
+class StageMessages : public ::testing::Test {
+ protected:
+  StageMessages() : keymap_(*Keymap::build({product()})), assembler_(keymap_) {}
+
+  void begin() {
+    say(BeginMessage{Lsn{0x1F0}, 0, 0x400});
+    say(RelationMessage{.id = 1,
+                        .schema = "shop",
+                        .name = "product",
+                        .identity = 'd',
+                        .columns = {{true, "sku", 25}, {false, "v", 23}}});
+  }
+  void change(std::string_view sku) {
+    using Kind = TupleColumn::Kind;
+    say(UpdateMessage{.relation = 1, .before = {}, .after = {{Kind::kText, sku}, {Kind::kText, "1"}}});
+  }
+  void message(std::string_view prefix, std::string_view content) {
+    say(LogicalMessage{true, Lsn{0x180}, prefix, content});
+  }
+  void stage(std::string_view content) { message("cache.stage", content); }
+  std::vector<InvalidatedKey> commit() {
+    auto done = assembler_.on_message(CommitMessage{Lsn{0x1F0}, Lsn{0x200}, 0}, kReference);
+    EXPECT_TRUE(done.has_value() && done->has_value());
+    is_whole_shard_ = (*done)->invalidates_all;
+    return (*done)->keys;
+  }
+  static InvalidatedKey key(std::string name, std::optional<uint64_t> stage = std::nullopt) {
+    Slot slot = slot_of_key(name);
+    return {std::move(name), slot, stage};
+  }
+  using Keys = std::vector<InvalidatedKey>;
+
+  bool is_whole_shard_ = false;
+
+ private:
+  void say(const WalMessage& message) { ASSERT_TRUE(assembler_.on_message(message, kReference).has_value()); }
+
+  Keymap keymap_;
+  CommitAssembler assembler_;
+};
+
+TEST_F(StageMessages, NameTheStageOfAKeyWhoseLastEventTheyAre) {
+  begin();
+  change("a");
+  stage("product:{a}\n18446744073709551615");
+  change("b");
+  EXPECT_EQ(commit(), (Keys{key("product:{a}", UINT64_MAX), key("product:{b}")}));
+}
+
+TEST_F(StageMessages, AreCancelledByALaterChangeOfTheRow) {
+  begin();
+  change("a");
+  stage("product:{a}\n7");
+  change("a");
+  EXPECT_EQ(commit(), (Keys{key("product:{a}")}));
+}
+
+TEST_F(StageMessages, AreCancelledByALaterExplicitInvalidation) {
+  begin();
+  change("a");
+  stage("product:{a}\n7");
+  message("cache.inval", "product:{a}");
+  EXPECT_EQ(commit(), (Keys{key("product:{a}")}));
+}
+
+TEST_F(StageMessages, AreReplacedByALaterOne) {
+  begin();
+  change("a");
+  stage("product:{a}\n7");
+  change("a");
+  stage("product:{a}\n8");
+  EXPECT_EQ(commit(), (Keys{key("product:{a}", 8)}));
+}
+
+TEST_F(StageMessages, ThatCannotBeReadInvalidateAndNothingMore) {
+  for (std::string_view content : {"product:{a}", "product:{a}\n", "product:{a}\n-1", "product:{a}\n07",
+                                   "product:{a}\n18446744073709551616", "product:{a}\n7 "}) {
+    begin();
+    stage("product:{a}\n7");
+    stage(content);
+    EXPECT_EQ(commit(), (Keys{key("product:{a}")})) << content;
+  }
+  begin();
+  stage("");
+  stage("\n7");
+  EXPECT_EQ(commit(), Keys{});
+}
+
+TEST_F(StageMessages, MayNameAKeyThatHoldsANewline) {
+  begin();
+  stage("product:{a\nb}\n7");
+  EXPECT_EQ(commit(), (Keys{key("product:{a\nb}", 7)}));
+}
+
+TEST_F(StageMessages, KeepTheirPlaceAmongManyEventsOfOneTransaction) {
+  begin();
+  for (int i = 0; i < 20'000; ++i) {
+    change("a");
+    stage("product:{a}\n" + std::to_string(i));
+    change("b");
+    stage("product:{b}\n" + std::to_string(i));
+  }
+  change("b");
+  EXPECT_EQ(commit(), (Keys{key("product:{a}", 19'999), key("product:{b}")}));
+}
+
+TEST_F(StageMessages, OfMoreBytesThanACommitMayHaveInvalidateAll) {
+  begin();
+  std::string longest(CommitAssembler::kKeyBytesMax - 5, 'x');
+  for (int i = 10000; i < 10300; ++i) stage(std::to_string(i) + longest + "\n7");
+  EXPECT_EQ(commit(), Keys{});
+  EXPECT_TRUE(is_whole_shard_);
+}
+
 TEST_F(CommitAssemblerTest, InvalidatesCommitsOfAnyOrigin) {
   use({product()});
   EXPECT_EQ(keys_of(run_through("origin").at(0)), std::vector<std::string>{"product:{o}"});

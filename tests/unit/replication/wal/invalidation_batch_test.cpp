@@ -121,6 +121,59 @@ TEST(InvalidationBatch, DecoderRefusesEveryMissingArgumentAndExtraOnes) {
   EXPECT_FALSE(decode_invalb(request.arguments).has_value());
 }
 
+TEST(InvalidationBatch, NamesStagedKeysAtItsEnd) {
+  Commit c = commit(0x20, {"product:{a}", "product:{b}"});
+  c.keys[1].stage = 18446744073709551615ull;
+  std::vector<const Commit*> commits{&c};
+  auto parts = encode_invalb({.address = {3, 7, 2}, .prev_lsn = {0x10}, .last_lsn = {0x30}}, commits, all_slots());
+  auto request = parse(parts.at(0));
+  std::vector<std::string_view> end(request.arguments.end() - 5, request.arguments.end());
+  EXPECT_EQ(end, (std::vector<std::string_view>{"STAGED", "1", "1032", "product:{b}", "18446744073709551615"}));
+  auto batch = decode_invalb(request.arguments);
+  ASSERT_TRUE(batch.has_value()) << batch.error().to_string();
+  EXPECT_EQ(batch->staged, (std::vector<InvalidationBatch::Staged>{{1032, "product:{b}", 18446744073709551615ull}}));
+  // A cut is only whole where the transactions end.
+  for (size_t count = 0; count < request.arguments.size(); ++count) {
+    std::span<const std::string_view> cut(request.arguments.data(), count);
+    EXPECT_EQ(decode_invalb(cut).has_value(), count == request.arguments.size() - 5) << count;
+  }
+  request.arguments[request.arguments.size() - 2] = "product:{c}";
+  EXPECT_FALSE(decode_invalb(request.arguments).has_value()) << "a key that is not of this message";
+}
+
+TEST(InvalidationBatch, AStageStaysInThePartThatCarriesItsKeyAndOnlyForTheWorkersSlots) {
+  std::vector<std::string> keys;
+  for (int i = 0; i < 10'000; ++i) keys.push_back("k" + std::to_string(i));
+  Commit c = commit(0x20, keys);
+  for (size_t i = 0; i < c.keys.size(); i += 3) c.keys[i].stage = i;
+  SlotSet slots;
+  size_t wanted_keys = 0, wanted_stages = 0;
+  for (Slot slot = 0; slot < kSlotCount; slot += 2) slots.set(slot);
+  for (const auto& key : c.keys) {
+    wanted_keys += slots.test(key.slot) ? 1 : 0;
+    wanted_stages += slots.test(key.slot) && key.stage ? 1 : 0;
+  }
+  std::vector<const Commit*> commits{&c};
+  auto parts = encode_invalb({.prev_lsn = {1}, .last_lsn = {0x20}}, commits, slots);
+  expect_whole(parts, wanted_keys);
+  size_t stages = 0;
+  for (const std::string& part : parts) {
+    auto request = parse(part);
+    stages += decode_invalb(request.arguments)->staged.size();
+  }
+  EXPECT_GE(parts.size(), 2u);
+  EXPECT_EQ(stages, wanted_stages);
+}
+
+TEST(InvalidationBatch, SplitsByBytesAlsoWhenEveryKeyIsStaged) {
+  std::vector<std::string> keys;
+  for (int i = 0; i < 200; ++i) keys.push_back(std::string(65'000, 'k') + std::to_string(i));
+  Commit c = commit(0x20, keys);
+  for (auto& key : c.keys) key.stage = UINT64_MAX;
+  std::vector<const Commit*> commits{&c};
+  expect_whole(encode_invalb({.prev_lsn = {1}, .last_lsn = {0x20}}, commits, all_slots()), 200);
+}
+
 TEST(InvalidationBatch, FenceCarriesSnapshotAndEcho) {
   PgSnapshot snapshot = *PgSnapshot::parse("10:12:10");
   auto request = parse(encode_fence(
@@ -137,6 +190,38 @@ TEST(JournalRecord, ReadsBackWhatWasWritten) {
   auto read = decode_journal_record(encode_journal_record(record));
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(*read, record);
+}
+
+TEST(JournalRecord, KeepsStages) {
+  JournalRecord record{.prev_lsn = {1}, .lsn = {0x40}, .commits = {commit(0x20, {"a", "b", "c"}), commit(0x40, {"a"})}};
+  record.commits[0].keys[1].stage = 0;
+  record.commits[0].keys[2].stage = UINT64_MAX;
+  std::string bytes = encode_journal_record(record);
+  auto read = decode_journal_record(bytes);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(*read, record);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_journal_record(bytes.substr(0, size)).has_value()) << size;
+  }
+}
+
+TEST(JournalRecord, RefusesAStageOfAKeyThatIsNotThere) {
+  JournalRecord record{.prev_lsn = {1}, .lsn = {0x40}, .commits = {commit(0x20, {"a"})}};
+  record.commits[0].keys[0].stage = 7;
+  std::string bytes = encode_journal_record(record);
+  bytes[bytes.size() - 9] = 1;  // the key's index
+  EXPECT_FALSE(decode_journal_record(bytes).has_value());
+}
+
+TEST(JournalRecord, ReadsVersionOneWhichKnewNoStages) {
+  const std::string bytes(
+      "\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x40\0\0\0\x01"
+      "\0\0\0\0\0\0\x04\x08\0\0\0\0\0\0\0\x20\0\0\0\0\0\0\0\x4d\0\0\0\0\x01\0\0\0\x01"
+      "a",
+      21 + 29 + 5);
+  auto read = decode_journal_record(bytes);
+  ASSERT_TRUE(read.has_value()) << read.error().to_string();
+  EXPECT_EQ(*read, (JournalRecord{.prev_lsn = {1}, .lsn = {0x40}, .commits = {commit(0x20, {"a"})}}));
 }
 
 TEST(JournalRecord, RefusesEveryPrefixAndOtherVersions) {
