@@ -50,7 +50,7 @@ Entry* read_entry(CommandContext& context, std::string_view key) {
 }
 
 bool erase_key(CommandContext& context, std::string_view key) {
-  if (context.worker.has_database_families()) context.freshness.forget_lease(hash64(key));
+  if (context.worker.has_database_families()) context.freshness.forget_key(hash64(key));
   return context.keyspace.erase(key, context.now);
 }
 

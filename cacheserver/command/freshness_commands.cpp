@@ -1,6 +1,6 @@
 // GETL, SETV, INVAL, VERIFY: what clients ask of the freshness protocol. docs/PROTOCOL.md states every byte.
 //
-// The commands of the invalidator stand in invalidation_commands.cpp.
+// The commands of the invalidator stand in invalidation_commands.cpp, STAGE in stage_command.cpp.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +10,9 @@
 #include "base/slot.h"
 #include "cacheserver/command/command.h"
 #include "cacheserver/command/freshness_arguments.h"
+#include "cacheserver/command/freshness_support.h"
 #include "cacheserver/command/invalidation_commands.h"
+#include "cacheserver/command/stage_command.h"
 #include "cacheserver/freshness/freshness_state.h"
 #include "cacheserver/keyspace/keyspace.h"
 #include "cacheserver/worker/worker_view.h"
@@ -18,31 +20,8 @@
 namespace tidemark::cacheserver {
 namespace {
 
-constexpr uint64_t kTtlMsMax = 10ull * 365 * 24 * 3600 * 1000;  // ten years
 constexpr size_t kInvalKeysMax = 1024;
-// A writer's INVAL may be this far ahead of the stream. Further, and its tombstone would outlive every floor for long.
-constexpr uint64_t kInvalAheadBytesMax = uint64_t{16} << 30;
 constexpr Lsn kUnknownHi{UINT64_MAX};
-
-struct DatabaseKey {
-  const Family* family = nullptr;
-  BucketOwner owner;
-};
-
-std::optional<DatabaseKey> database_key(const WorkerView& worker, std::string_view key) {
-  const Family* family = worker.database_family_of_key(key);
-  auto owner = worker.database_of_slot(slot_of_key(key));
-  if (family == nullptr || !owner) return std::nullopt;
-  return DatabaseKey{family, *owner};
-}
-
-std::string no_family(std::string_view key) {
-  return fmt::format(
-      "ERR NOFAMILY key {} has no database behind it here: no family with a table owns its prefix, or its bucket has "
-      "no shard; "
-      "see `tidemarkctl families`",
-      quoted(key));
-}
 
 int64_t bound_ms(std::optional<Duration> bound) {
   return bound ? (bound->count() + 999) / 1000 : -1;  // rounded up: the promise must hold
@@ -221,10 +200,8 @@ void setv(CommandContext& context, Arguments arguments) {
   RespWriter& reply = context.reply;
   switch (fill.judgement.verdict) {
     case FillVerdict::kAccepted: {
-      uint64_t family_ttl_ms = options.is_absent ? database->family->negative_ttl_ms : database->family->ttl_ms;
       EntryClaims claims = claims_of(fill, proof, owner, options);
-      return install(context, key, value, claims,
-                     options.ttl_ms.value_or(std::clamp<uint64_t>(family_ttl_ms, 1, kTtlMsMax)));
+      return install(context, key, value, claims, database->ttl_ms(options.ttl_ms, options.is_absent));
     }
     case FillVerdict::kKept:
       return reply.simple("KEPT");
@@ -257,25 +234,6 @@ std::string refusal_of_inval_keys(const WorkerView& worker, Arguments keys) {
   return {};
 }
 
-std::string refusal_of_inval(const FreshnessState& freshness, const FreshnessState::Commit& commit, size_t keys) {
-  const ShardTide* tide = freshness.find_shard(commit.shard);
-  DbEpoch ours = tide == nullptr ? 0 : tide->db_epoch();
-  if (tide == nullptr || commit.db_epoch != ours) {
-    return fmt::format("EPOCH {} is the db_epoch of shard {} here", ours, commit.shard);
-  }
-  Lsn position = tide->complete_through();
-  if (tide->is_joined() && commit.end_lsn > position && commit.end_lsn.value - position.value > kInvalAheadBytesMax) {
-    return fmt::format(
-        "ERR lsn '{}' is more than 16 GiB beyond this node's tide mark {}: the stream will invalidate the keys",
-        commit.end_lsn.to_string(), position.to_string());
-  }
-  if (!freshness.has_room_for_hints(keys)) {
-    return "ERR tombstones known from INVAL alone fill their half of the tombstone memory: the stream will invalidate "
-           "the keys";
-  }
-  return {};
-}
-
 // INVAL p e lsn xid key [key …]
 void inval(CommandContext& context, Arguments arguments) {
   ArgumentReader in(arguments);
@@ -292,7 +250,7 @@ void inval(CommandContext& context, Arguments arguments) {
   if (in.failed()) return context.reply.error(in.error());
   Arguments keys = arguments.subspan(arguments.size() - count);
   std::string refusal = refusal_of_inval_keys(context.worker, keys);
-  if (refusal.empty()) refusal = refusal_of_inval(context.freshness, commit, count);
+  if (refusal.empty()) refusal = refusal_of_hint(context.freshness, commit, count);
   if (!refusal.empty()) return context.reply.error(refusal);
   context.reply.integer(static_cast<int64_t>(invalidate_keys(context, commit, keys)));
 }
@@ -303,6 +261,18 @@ std::string_view state_name(const FreshnessState& freshness, const Entry* entry,
   if (!claims) return "value";  // a plain SET on a key without a database
   if (!owner || !freshness.is_valid(*claims, *owner)) return "revalidate";
   return claims->is_absent ? "absent" : "value";
+}
+
+std::string_view proof_name(ProofKind kind) {
+  switch (kind) {
+    case ProofKind::kReplica:
+      return "R";
+    case ProofKind::kSnapshot:
+      return "S";
+    case ProofKind::kStream:
+      return "W";
+  }
+  return "-";
 }
 
 // VERIFY key
@@ -328,12 +298,12 @@ void verify(CommandContext& context, Arguments arguments) {
   RespWriter& reply = context.reply;
   auto text = [&](std::string_view name, std::string_view value) { reply.bulk(name), reply.bulk(value); };
   auto number = [&](std::string_view name, int64_t value) { reply.bulk(name), reply.integer(value); };
-  reply.array(2 * 17);
+  reply.array(2 * 18);
   text("state", state_name(freshness, entry, claims, owner));
   number("shard", claims ? shown.shard : owner ? owner->shard : -1);
   number("db_epoch", claims ? shown.db_epoch : tide != nullptr ? tide->db_epoch() : 0);
   number("bucket_epoch", claims ? shown.bucket_epoch : owner ? owner->epoch : 0);
-  text("proof", !claims ? "-" : shown.proof == ProofKind::kSnapshot ? "S" : "R");
+  text("proof", claims ? proof_name(shown.proof) : "-");
   text("lo", shown.lo.to_string());
   text("hi", shown.hi.to_string());
   text("xmin", std::to_string(shown.xmin));
@@ -346,6 +316,7 @@ void verify(CommandContext& context, Arguments arguments) {
   number("tombstones", tombstones);
   text("tombstone_lsn", tombstone_lsn.to_string());
   number("leased", freshness.is_leased(hash64(key), context.now) ? 1 : 0);
+  number("staged", freshness.is_staged(hash64(key), key) ? 1 : 0);
 }
 
 constexpr std::string_view kGroup = "freshness";
@@ -358,6 +329,8 @@ constexpr CommandSpec kCommands[] = {
      "Fills a key under a lease with a proof.", kSince},
     {"inval", -6, kWrite | kAllowsFamily, 0, 0, 0, inval, kGroup, "Drops keys that a committed transaction changed.",
      kSince},
+    {"stage", -8, kWrite | kFast | kAllowsFamily, 6, 6, 1, stage, kGroup,
+     "Parks a row written through, to be installed by the stream.", kSince},
     {"verify", 2, kReadonly | kFast | kAllowsFamily, 1, 1, 1, verify, kGroup,
      "What is known of a key, without its value.", kSince},
     {"invalb", -9, kWrite | kAllowsFamily | kInvalidator, 0, 0, 0, invalb, kGroup,

@@ -165,6 +165,12 @@ void tidemark_section(Out& out, const CommandContext& context) {
   FreshnessState::Gauges gauges = freshness.gauges();
   field(out, "tombstones", gauges.tombstones);
   field(out, "fill_leases", gauges.leases);
+  field(out, "staged_values", gauges.staged);
+  field(out, "staged_bytes", gauges.staged_bytes);
+  field(out, "staged_parked", gauges.staged_parked);
+  for (size_t end = 0; end < kStagedEndCount; ++end) {
+    field(out, fmt::format("staged_{}", to_string(static_cast<StagedEnd>(end))), gauges.staged_ended[end]);
+  }
 }
 
 struct Section {

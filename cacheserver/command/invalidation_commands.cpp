@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <compare>
 #include <vector>
 
 #include "base/hash.h"
 #include "base/slot.h"
 #include "cacheserver/command/freshness_arguments.h"
+#include "cacheserver/command/stage_command.h"
 #include "cacheserver/keyspace/keyspace.h"
 #include "cacheserver/worker/worker_view.h"
 
@@ -24,6 +27,20 @@ struct Transaction {
   Arguments keys;
 };
 
+struct StagedKey {
+  Xid xid = 0;
+  std::string_view key;
+  uint64_t stage = 0;
+  auto operator<=>(const StagedKey&) const = default;
+};
+using StagedKeys = std::vector<StagedKey>;  // ascending
+
+std::optional<uint64_t> find_stage(const StagedKeys& staged, Xid xid, std::string_view key) {
+  auto found = std::ranges::lower_bound(staged, StagedKey{xid, key, 0});
+  if (found == staged.end() || found->xid != xid || found->key != key) return std::nullopt;
+  return found->stage;
+}
+
 struct Batch {
   ShardId shard = 0;
   BatchHead head;
@@ -31,7 +48,31 @@ struct Batch {
   bool is_replay = false;
   std::vector<Transaction> transactions;
   size_t keys = 0;
+  StagedKeys staged;
 };
+
+// [STAGED n (xid key stage)×n]: each must be a key of this message.
+void read_staged(ArgumentReader& in, Batch& batch) {
+  std::string_view word = in.text("STAGED");
+  if (word != "STAGED") in.fail(fmt::format("ERR {} follows the last transaction, not STAGED", quoted(word)));
+  auto count = static_cast<size_t>(in.number_up_to("the number of STAGED", kKeysMax));
+  batch.staged.reserve(count);
+  for (size_t i = 0; i < count && !in.failed(); ++i) {
+    StagedKey staged;
+    staged.xid = in.number<Xid>("xid of STAGED");
+    staged.key = in.text("key of STAGED");
+    staged.stage = in.number<uint64_t>("stage of STAGED");
+    batch.staged.push_back(staged);
+  }
+  if (!in.failed() && in.left() > 0) in.fail(fmt::format("ERR {} arguments follow the last STAGED", in.left()));
+  if (in.failed()) return;
+  std::ranges::sort(batch.staged);
+  size_t named = 0;
+  for (const Transaction& transaction : batch.transactions) {
+    for (std::string_view key : transaction.keys) named += find_stage(batch.staged, transaction.xid, key) ? 1 : 0;
+  }
+  if (named < count) in.fail(fmt::format("ERR STAGED names {} keys, {} of them stand in this batch", count, named));
+}
 
 void read_transactions(ArgumentReader& in, Arguments arguments, size_t count, Batch& batch) {
   batch.transactions.reserve(count);
@@ -60,7 +101,7 @@ void read_transactions(ArgumentReader& in, Arguments arguments, size_t count, Ba
     batch.transactions.push_back(transaction);
   }
   if (batch.keys > kKeysMax) in.fail(fmt::format("ERR a batch has at most {} keys, this one {}", kKeysMax, batch.keys));
-  if (!in.failed() && in.left() > 0) in.fail(fmt::format("ERR {} arguments follow the last transaction", in.left()));
+  if (!in.failed() && in.left() > 0) read_staged(in, batch);
 }
 
 Batch read_batch(ArgumentReader& in, Arguments arguments) {
@@ -117,25 +158,28 @@ void reply_position(CommandContext& context, ShardId shard) {
   context.reply.integer(static_cast<int64_t>(context.freshness.stamp(context.now)));
 }
 
+// True if the key had an entry.
+bool invalidate_key(CommandContext& context, const FreshnessState::Commit& commit, std::string_view key) {
+  Entry* entry = context.keyspace.peek(key, context.now);
+  std::optional<EntryClaims> claims;
+  if (entry != nullptr && entry->has_claims()) claims = entry->claims();
+  auto owner = context.worker.database_of_slot(slot_of_key(key));
+  bool must_drop = context.freshness.invalidate(hash64(key), owner, commit, claims ? &*claims : nullptr, context.now);
+  if (entry == nullptr) return false;
+  // An entry without claims on such a key was there before its family: nothing vouches for it.
+  if (must_drop || !claims) context.keyspace.erase(key, context.now);
+  return true;
+}
+
 }  // namespace
 
 size_t invalidate_keys(CommandContext& context, const FreshnessState::Commit& commit, Arguments keys) {
   size_t found = 0;
-  for (std::string_view key : keys) {
-    Entry* entry = context.keyspace.peek(key, context.now);
-    std::optional<EntryClaims> claims;
-    if (entry != nullptr && entry->has_claims()) claims = entry->claims();
-    auto owner = context.worker.database_of_slot(slot_of_key(key));
-    bool must_drop = context.freshness.invalidate(hash64(key), owner, commit, claims ? &*claims : nullptr, context.now);
-    if (entry == nullptr) continue;
-    ++found;
-    // An entry without claims on such a key was there before its family: nothing vouches for it.
-    if (must_drop || !claims) context.keyspace.erase(key, context.now);
-  }
+  for (std::string_view key : keys) found += invalidate_key(context, commit, key) ? 1 : 0;
   return found;
 }
 
-// INVALB p e sv prev_lsn last_lsn more replay ntx (xid end_lsn commit_us nkeys key …)×ntx
+// INVALB p e sv prev_lsn last_lsn more replay ntx (xid end_lsn commit_us nkeys key …)×ntx [STAGED n (xid key stage)×n]
 void invalb(CommandContext& context, Arguments arguments) {
   ArgumentReader in(arguments);
   Batch batch = read_batch(in, arguments);
@@ -145,12 +189,16 @@ void invalb(CommandContext& context, Arguments arguments) {
   if (!is_applied(context, batch.shard, batch.head.db_epoch, admission)) return;
   for (const Transaction& transaction : batch.transactions) {
     FreshnessState::Commit commit{batch.shard, batch.head.db_epoch, transaction.xid, transaction.end_lsn, false};
-    invalidate_keys(context, commit, transaction.keys);
+    for (std::string_view key : transaction.keys) {
+      commit.stage = find_stage(batch.staged, transaction.xid, key);
+      invalidate_key(context, commit, key);
+    }
     if (transaction.commit_us > 0) {
       context.freshness.record_lag(context.unix_now.value * 1000 - transaction.commit_us, batch.is_replay);
     }
   }
   context.freshness.advance(batch.shard, batch.head, batch.keys, context.now);
+  install_settled(context, batch.shard);
   reply_position(context, batch.shard);
 }
 
@@ -180,7 +228,9 @@ void fence(CommandContext& context, Arguments arguments) {
   // A sender with a newer slot table may leave out keys that are still served here: no bound from it.
   if (slots_version > context.worker.slots_version()) message.echo.reset();
   TideAdmission admission = context.freshness.fence(shard, message, context.now);
-  if (is_applied(context, shard, message.db_epoch, admission)) reply_position(context, shard);
+  if (!is_applied(context, shard, message.db_epoch, admission)) return;
+  install_settled(context, shard);
+  reply_position(context, shard);
 }
 
 // FENCEALL p e sv lsn

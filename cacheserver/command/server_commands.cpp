@@ -36,7 +36,7 @@ void flush(CommandContext& context, Arguments arguments) {
                                                                       equals_ignore_case(arguments[1], "sync")));
   if (!is_valid) return reply_syntax_error(context);
   context.keyspace.flush();
-  context.freshness.forget_all_leases();
+  context.freshness.forget_all();
   context.reply.ok();
 }
 

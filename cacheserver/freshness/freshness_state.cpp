@@ -1,6 +1,7 @@
 #include "cacheserver/freshness/freshness_state.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cacheserver/entry/entry.h"
 
@@ -11,6 +12,7 @@ namespace {
 constexpr size_t kCollectPerFence = 1024;
 constexpr size_t kCollectPerBatch = 16;
 constexpr size_t kLeasesPerTick = 1024;
+constexpr size_t kStagedPerTick = 1024;
 
 }  // namespace
 
@@ -18,10 +20,14 @@ FreshnessState::FreshnessState(FreshnessIdentity identity, FreshnessLimits limit
     : limits_(limits),
       ingredients_(ingredients),
       tombstones_({.bytes_max = limits.tombstone_bytes_max, .retention = limits.retention}),
-      leases_(identity, {.life = limits.lease_life, .leases_max = limits.leases_max}) {}
+      leases_(identity, {.life = limits.lease_life, .leases_max = limits.leases_max}),
+      staged_(
+          {.bytes_max = limits.staged_bytes_max, .values_max = limits.staged_values_max, .life = limits.staged_life}) {}
 
 void FreshnessState::set_topology(uint32_t group_epoch, uint32_t slots_version, bool gained_slots) {
-  leases_.set_identity({leases_.identity().incarnation, group_epoch, slots_version});
+  const FreshnessIdentity next{leases_.identity().incarnation, group_epoch, slots_version};
+  if (next != leases_.identity() || gained_slots) staged_.drop_all();
+  leases_.set_identity(next);
   if (!gained_slots) return;
   for (auto& [id, shard] : shards_) {
     shard.leave();
@@ -106,6 +112,7 @@ FreshnessState::Fill FreshnessState::on_fill(uint64_t key_hash, std::string_view
                                 ingredients_);
   }
   if (is_current) leases_.kill(key_hash);
+  if (fill.judgement.verdict == FillVerdict::kAccepted) drop_contained(key_hash);
   ++counters_.fills[static_cast<size_t>(fill.judgement.verdict)];
   return fill;
 }
@@ -118,23 +125,118 @@ bool FreshnessState::contains(const EntryClaims& claims, const Commit& commit) c
 bool FreshnessState::invalidate(uint64_t key_hash, const std::optional<BucketOwner>& owner, const Commit& commit,
                                 const EntryClaims* existing, Instant now) {
   ++counters_.invalidated_keys;
+  BucketEpoch bucket_epoch = owner && owner->shard == commit.shard ? owner->epoch : 0;
+  const CommitDomain domain{commit.shard, commit.db_epoch, bucket_epoch};
+  // The stream was faster: what is here, or is being filled, was judged with this commit known.
+  if (commit.is_hint && tombstones_.is_confirmed(key_hash, domain, commit.xid)) return false;
   leases_.kill(key_hash);
   const ShardTide* shard = find_shard(commit.shard);
   Lsn covered = shard != nullptr && shard->db_epoch() == commit.db_epoch ? shard->collectable() : Lsn{};
-  BucketEpoch bucket_epoch = owner && owner->shard == commit.shard ? owner->epoch : 0;
-  auto overflow = tombstones_.add(key_hash, {commit.shard, commit.db_epoch, bucket_epoch}, {commit.end_lsn, commit.xid},
-                                  commit.is_hint, covered, now);
+  auto overflow =
+      tombstones_.add(key_hash, domain, {commit.end_lsn, commit.xid}, commit.is_hint, covered, now, commit.stage);
   if (overflow) {
     if (ShardTide* of = tide(overflow->shard)) of->raise_floor(overflow->db_epoch, overflow->lsn);
   }
+  rejudge_staged(key_hash);
   if (existing == nullptr) return false;
   bool must_drop = !contains(*existing, commit);
   ++(must_drop ? counters_.invalidated_entries : counters_.kept_entries);
   return must_drop;
 }
 
-void FreshnessState::forget_all_leases() {
+void FreshnessState::forget_key(uint64_t key_hash) {
+  leases_.kill(key_hash);
+  staged_.drop_key(key_hash);
+}
+
+void FreshnessState::forget_all() {
   for (auto& [id, shard] : shards_) leases_.kill_shard(id);
+  staged_.drop_all();
+}
+
+// ---- staged write-through
+
+FreshnessState::StageAnswer FreshnessState::stage(StagedValue value, Instant now) {
+  const ShardTide* shard = find_shard(value.domain.shard);
+  if (shard == nullptr || !shard->is_joined()) return StageAnswer::kNotJoined;  // a FENCEALL would end it anyhow
+  const uint32_t place = staged_.park(std::move(value), now);
+  if (place == StagedValues::kNone) return StageAnswer::kFull;
+  const StagedJudgement judgement = judge_parked(staged_.at(place));
+  if (judgement.end) staged_.confirm(place, *judgement.end);
+  if (!judgement.drop) return StageAnswer::kStaged;
+  staged_.drop(place, *judgement.drop);
+  return *judgement.drop == StagedEnd::kNoStage ? StageAnswer::kNoStage : StageAnswer::kSuperseded;
+}
+
+StagedJudgement FreshnessState::judge_parked(const StagedValue& value) const {
+  const ShardTide* shard = find_shard(value.domain.shard);
+  if (shard == nullptr || !shard->is_joined()) return {StagedEnd::kForgotten, {}};
+  return judge_staged({.value = value,
+                       .domain = {value.domain.shard, shard->db_epoch(), value.domain.bucket_epoch},
+                       .tombstones = tombstones_,
+                       .floor = shard->floor(),
+                       .complete_through = shard->complete_through(),
+                       .existing_lo = std::nullopt},
+                      ingredients_);
+}
+
+// The key's tombstones have changed.
+void FreshnessState::rejudge_staged(uint64_t key_hash) {
+  for (uint32_t place = staged_.first(key_hash); place != StagedValues::kNone;) {
+    const uint32_t here = std::exchange(place, staged_.next(place));
+    const StagedJudgement judgement = judge_parked(staged_.at(here));
+    if (judgement.drop)
+      staged_.drop(here, *judgement.drop);
+    else if (judgement.end && !staged_.at(here).end)
+      staged_.confirm(here, *judgement.end);
+  }
+}
+
+// A fill that was accepted covers every tombstone of the key, so it contains each of these commits: it may contain
+// later ones too, and the older row must not come back over it.
+void FreshnessState::drop_contained(uint64_t key_hash) {
+  for (uint32_t place = staged_.first(key_hash); place != StagedValues::kNone;) {
+    const uint32_t here = std::exchange(place, staged_.next(place));
+    const StagedValue& value = staged_.at(here);
+    if (value.end || tombstones_.knows(key_hash, value.domain, value.xid)) staged_.drop(here, StagedEnd::kContained);
+  }
+}
+
+std::optional<StagedValue> FreshnessState::take_settled(ShardId shard) {
+  const ShardTide* found = find_shard(shard);
+  if (found == nullptr || !found->is_joined()) return std::nullopt;
+  return staged_.take_settled(shard, ingredients_.stage_settled ? found->settled() : Lsn{UINT64_MAX});
+}
+
+std::optional<EntryClaims> FreshnessState::on_install(const StagedValue& value, const std::optional<BucketOwner>& owner,
+                                                      const EntryClaims* existing) {
+  const ShardTide* shard = find_shard(value.domain.shard);
+  std::optional<StagedEnd> drop;
+  if (!value.end || !owner || owner->shard != value.domain.shard || shard == nullptr || !shard->is_joined()) {
+    drop = StagedEnd::kForgotten;
+  } else {
+    const bool has_valid = existing != nullptr && is_valid(*existing, *owner);
+    drop = judge_staged({.value = value,
+                         .domain = {owner->shard, shard->db_epoch(), owner->epoch},
+                         .tombstones = tombstones_,
+                         .floor = shard->floor(),
+                         .complete_through = shard->complete_through(),
+                         .existing_lo = has_valid ? std::optional(existing->lo) : std::nullopt},
+                        ingredients_)
+               .drop;
+    const Commit commit{value.domain.shard, value.domain.db_epoch, value.xid, *value.end};
+    if (!drop && has_valid && contains(*existing, commit)) drop = StagedEnd::kContained;
+  }
+  staged_.count(drop.value_or(StagedEnd::kInstalled));
+  if (drop) return std::nullopt;
+  EntryClaims claims;
+  claims.shard = owner->shard;
+  claims.db_epoch = shard->db_epoch();
+  claims.bucket_epoch = owner->epoch;
+  claims.proof = ProofKind::kStream;
+  claims.is_absent = value.is_absent;
+  claims.lo = claims.hi = *value.end;
+  return claims;
 }
 
 bool FreshnessState::has_room_for_shard(ShardId shard) const {
@@ -145,6 +247,7 @@ bool FreshnessState::fence_all(ShardId shard, DbEpoch db_epoch, Lsn lsn) {
   auto [found, is_new] = shards_.try_emplace(shard, ShardTide::Options{.retention = limits_.retention}, ingredients_);
   if (!found->second.join(db_epoch, lsn)) return false;
   leases_.kill_shard(shard);
+  if (ingredients_.stage_epoch) staged_.drop_shard(shard);
   ++counters_.joins;
   return true;
 }
@@ -203,6 +306,7 @@ std::optional<Instant> FreshnessState::instant_of_stamp(uint64_t stamp, Instant 
 
 void FreshnessState::tick(Instant now) {
   leases_.expire(now, kLeasesPerTick);
+  staged_.expire(now, kStagedPerTick);
 }
 
 FreshnessState::Gauges FreshnessState::gauges() const {
@@ -214,7 +318,13 @@ FreshnessState::Gauges FreshnessState::gauges() const {
           .leases_ended_early = leases_.ended_early(),
           .leases = leases_.size(),
           .leases_max = limits_.leases_max,
-          .shards = shards_.size()};
+          .shards = shards_.size(),
+          .staged = staged_.size(),
+          .staged_max = limits_.staged_values_max,
+          .staged_bytes = staged_.bytes(),
+          .staged_bytes_max = limits_.staged_bytes_max,
+          .staged_parked = staged_.parked(),
+          .staged_ended = staged_.ended()};
 }
 
 }  // namespace tidemark::cacheserver

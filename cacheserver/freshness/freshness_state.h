@@ -1,8 +1,8 @@
 // The freshness of one worker: the tides of its shards, its tombstones and its fill leases, tied together.
 //
 // Commands ask it four things: is this entry valid? what does a miss answer? may this fill be installed? and tell it
-// what was invalidated. It knows no keys and no values: keys are hashes, the keyspace stays with the caller, who drops
-// an entry when invalidate() says so.
+// what was invalidated. Keys are hashes, the keyspace stays with the caller, who drops an entry when invalidate() says
+// so. Only staged values are kept here, with their keys, until the caller installs them: take_settled(), on_install().
 //
 // Threads: one worker's. I/O: none; both clocks are arguments. Limits: FreshnessLimits, each with a gauge in Gauges.
 #pragma once
@@ -22,6 +22,7 @@
 #include "cacheserver/freshness/fill_rule.h"
 #include "cacheserver/freshness/ingredients.h"
 #include "cacheserver/freshness/shard_tide.h"
+#include "cacheserver/freshness/staged_values.h"
 #include "cacheserver/freshness/tombstones.h"
 
 namespace tidemark::cacheserver {
@@ -34,6 +35,9 @@ struct FreshnessLimits {
   size_t shards_max = 4096;
   Duration lease_life = std::chrono::seconds(10);
   Duration retention = std::chrono::seconds(60);  // how far a replica may lag and still fill
+  size_t staged_bytes_max = 16u << 20;
+  size_t staged_values_max = 16384;
+  Duration staged_life = std::chrono::seconds(10);
 };
 
 class FreshnessState {
@@ -86,8 +90,9 @@ class FreshnessState {
     ShardId shard = 0;
     DbEpoch db_epoch = 0;
     Xid xid = 0;
-    Lsn end_lsn;           // exact from the stream, an upper bound from INVAL
-    bool is_hint = false;  // from INVAL
+    Lsn end_lsn;                      // exact from the stream, an upper bound from INVAL
+    bool is_hint = false;             // from INVAL
+    std::optional<uint64_t> stage{};  // what the stream named as the key's last event
   };
   // Kills the key's lease and leaves a tombstone. True: the entry with these claims (nullptr: none) must be dropped;
   // false: there is none, or it provably contains the commit. `owner`: of the key's bucket by this node's topology, if
@@ -95,9 +100,25 @@ class FreshnessState {
   bool invalidate(uint64_t key_hash, const std::optional<BucketOwner>& owner, const Commit& commit,
                   const EntryClaims* existing, Instant now);
   bool has_room_for_hints(size_t keys) const { return tombstones_.has_room_for_hints(keys); }
-  // DEL and friends on a key of a db-backed family: its lease ends, so that a running fill does not undo the DEL.
-  void forget_lease(uint64_t key_hash) { leases_.kill(key_hash); }
-  void forget_all_leases();  // FLUSHALL
+  // DEL and friends on a key of a db-backed family: its lease and its staged values end, so that neither a running fill
+  // nor an installation undoes the DEL.
+  void forget_key(uint64_t key_hash);
+  void forget_all();  // FLUSHALL
+
+  // ---- staged write-through
+  enum class StageAnswer : uint8_t { kStaged, kSuperseded, kNoStage, kFull, kNotJoined };
+  // STAGE, after invalidate() if the commit's end is known. Requires that domain.shard is the owner's and
+  // domain.db_epoch the shard's.
+  StageAnswer stage(StagedValue value, Instant now);
+  // The next value of the shard whose commit is confirmed and settled; it is no longer parked. Call after INVALB, FENCE
+  // and STAGE until there is none, or for a bounded number of times: the rest waits for the next call.
+  std::optional<StagedValue> take_settled(ShardId shard);
+  // May it be installed over `existing` (nullptr: none)? Then with these claims. `owner`: of the key's bucket, nothing
+  // if the worker does not serve the key (any more).
+  std::optional<EntryClaims> on_install(const StagedValue& value, const std::optional<BucketOwner>& owner,
+                                        const EntryClaims* existing);
+  void count_no_room() { staged_.count(StagedEnd::kNoRoom); }
+  bool is_staged(uint64_t key_hash, std::string_view key) const { return staged_.contains(key_hash, key); }
 
   // ---- the invalidator's commands
   const ShardTide* find_shard(ShardId shard) const;          // nullptr: never heard of
@@ -132,6 +153,9 @@ class FreshnessState {
     size_t tombstones = 0, tombstone_hints = 0, tombstone_bytes = 0, tombstone_bytes_max = 0;
     uint64_t tombstone_overflows = 0, leases_ended_early = 0;
     size_t leases = 0, leases_max = 0, shards = 0;
+    size_t staged = 0, staged_max = 0, staged_bytes = 0, staged_bytes_max = 0;
+    uint64_t staged_parked = 0;
+    std::array<uint64_t, kStagedEndCount> staged_ended{};  // by StagedEnd
   };
   const Counters& counters() const { return counters_; }
   Counters& counters() { return counters_; }
@@ -143,12 +167,16 @@ class FreshnessState {
   ShardTide* tide(ShardId shard);
   uint64_t stamp_origin() const;
   bool contains(const EntryClaims& claims, const Commit& commit) const;
+  StagedJudgement judge_parked(const StagedValue& value) const;
+  void rejudge_staged(uint64_t key_hash);
+  void drop_contained(uint64_t key_hash);
 
   FreshnessLimits limits_;
   Ingredients ingredients_;
   std::map<ShardId, ShardTide> shards_;
   Tombstones tombstones_;
   FillLeases leases_;
+  StagedValues staged_;
   Counters counters_;
   Histogram lag_us_, lag_replayed_us_;
 };

@@ -11,33 +11,45 @@ namespace {
 constexpr size_t kIndexBytesPerRecord = 4 * (sizeof(uint64_t) + sizeof(uint32_t));
 constexpr size_t kRecordsMin = 4;
 
-bool merge_same_xid(TombstoneRecord& record, const Tombstone& commit) {
+// The place of a commit that the record already has, its end merged; nothing: it is new.
+std::optional<size_t> merge_same_xid(TombstoneRecord& record, const Tombstone& commit, bool is_hint) {
   for (size_t i = 0; i < record.count; ++i) {
-    if (record.newest[i].xid != commit.xid) continue;
-    record.newest[i].end_lsn =
-        std::min(record.newest[i].end_lsn, commit.end_lsn);  // of two bounds the exact one is smaller
-    return true;
+    Tombstone& known = record.newest[i];
+    if (known.xid != commit.xid) continue;
+    if (!is_hint)
+      known.end_lsn = commit.end_lsn;
+    else if (!record.is_confirmed(i))  // the exact end stays whatever a writer says of it
+      known.end_lsn = std::min(known.end_lsn, commit.end_lsn);
+    return i;
   }
-  return false;
+  return std::nullopt;
 }
 
 void drop_covered(TombstoneRecord& record, Lsn covered) {
-  auto* end = record.newest.data() + record.count;
-  auto* kept = std::remove_if(record.newest.data(), end, [&](const Tombstone& t) { return t.end_lsn <= covered; });
-  record.count = static_cast<uint8_t>(kept - record.newest.data());
+  uint8_t count = 0, confirmed = 0;
+  for (size_t i = 0; i < record.count; ++i) {
+    if (record.newest[i].end_lsn <= covered) continue;
+    if (record.is_confirmed(i)) confirmed = static_cast<uint8_t>(confirmed | (1u << count));
+    record.newest[count++] = record.newest[i];
+  }
+  record.count = count;
+  record.confirmed = confirmed;
   if (record.has_overflow && record.overflow.end_lsn <= covered) record.has_overflow = false;
 }
 
-void push(TombstoneRecord& record, const Tombstone& commit) {
+// Returns its place.
+size_t push(TombstoneRecord& record, const Tombstone& commit) {
   if (record.count == kTombstonesPerKey) {
     const Tombstone& pushed_out = record.newest.front();
     Tombstone maxima = record.has_overflow ? record.overflow : Tombstone{};
     record.overflow = {std::max(maxima.end_lsn, pushed_out.end_lsn), std::max(maxima.xid, pushed_out.xid)};
     record.has_overflow = true;
     std::shift_left(record.newest.begin(), record.newest.end(), 1);
+    record.confirmed = static_cast<uint8_t>(record.confirmed >> 1);
     --record.count;
   }
-  record.newest[record.count++] = commit;
+  record.newest[record.count] = commit;
+  return record.count++;
 }
 
 }  // namespace
@@ -70,7 +82,8 @@ const TombstoneRecord* Tombstones::next(const TombstoneRecord& record) const {
 }
 
 std::optional<Tombstones::Overflow> Tombstones::add(uint64_t key_hash, const CommitDomain& domain,
-                                                    const Tombstone& commit, bool is_hint, Lsn covered, Instant now) {
+                                                    const Tombstone& commit, bool is_hint, Lsn covered, Instant now,
+                                                    std::optional<uint64_t> stage) {
   if (commit.end_lsn <= covered) return std::nullopt;
   std::optional<Overflow> overflow;
   Node* node = find(key_hash, domain);
@@ -81,6 +94,7 @@ std::optional<Tombstones::Overflow> Tombstones::add(uint64_t key_hash, const Com
     nodes_[at].record = {.key_hash = key_hash,
                          .domain = domain,
                          .is_hint = is_hint,
+                         .confirmed = 0,
                          .newest = {},
                          .overflow = {},
                          .arrived = now,
@@ -92,12 +106,36 @@ std::optional<Tombstones::Overflow> Tombstones::add(uint64_t key_hash, const Com
     node->record.is_hint = node->record.is_hint && is_hint;
     node->record.arrived = now;
   }
-  if (!merge_same_xid(node->record, commit)) {
-    if (node->record.count == kTombstonesPerKey) drop_covered(node->record, covered);
-    push(node->record, commit);
+  TombstoneRecord& record = node->record;
+  auto place = merge_same_xid(record, commit, is_hint);
+  if (!place) {
+    if (record.count == kTombstonesPerKey) drop_covered(record, covered);
+    place = push(record, commit);
+  }
+  if (!is_hint) {
+    record.confirmed = static_cast<uint8_t>(record.confirmed | (1u << *place));
+    record.staged_xid = stage ? commit.xid : 0;
+    record.stage = stage.value_or(0);
   }
   link_newest(static_cast<uint32_t>(node - nodes_.data()));
   return overflow;
+}
+
+std::optional<bool> Tombstones::confirmation(uint64_t key_hash, const CommitDomain& domain, Xid xid) const {
+  for (auto* record = first(key_hash); record != nullptr; record = next(*record)) {
+    for (size_t i = 0; record->domain == domain && i < record->count; ++i) {
+      if (record->newest[i].xid == xid) return record->is_confirmed(i);
+    }
+  }
+  return std::nullopt;
+}
+
+bool Tombstones::is_confirmed(uint64_t key_hash, const CommitDomain& domain, Xid xid) const {
+  return confirmation(key_hash, domain, xid).value_or(false);
+}
+
+bool Tombstones::knows(uint64_t key_hash, const CommitDomain& domain, Xid xid) const {
+  return confirmation(key_hash, domain, xid).has_value();
 }
 
 size_t Tombstones::collect(ShardId shard, DbEpoch db_epoch, Lsn covered, Instant now, size_t work_max) {

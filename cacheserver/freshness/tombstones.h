@@ -2,7 +2,9 @@
 //
 // A key has one record per domain (p, e, be): positions and xids of two databases cannot be compared. A record holds
 // the four newest commits and, for those pushed out, the greatest LSN and the greatest xid. Commits known only from a
-// writer's INVAL carry an upper bound of their end; when the stream brings the same xid with its exact end, that stays.
+// writer's INVAL carry an upper bound of their end; when the stream brings the same xid with its exact end, that stays,
+// whatever INVALs follow. A record also remembers the stage that its newest commit of the stream named, if it did: a
+// STAGE may come after it.
 //
 // Records stand in the order of their newest commit, per shard. collect() takes the oldest that the shard's floor
 // covers, so each call's work is bounded. The memory is bounded too: when the limit is reached the oldest record is
@@ -48,11 +50,15 @@ struct TombstoneRecord {
   uint8_t count = 0;
   bool has_overflow = false;
   bool is_hint = false;                             // known from INVAL only
+  uint8_t confirmed = 0;                            // bit i: newest[i] was brought by the stream, its end is exact
   std::array<Tombstone, kTombstonesPerKey> newest;  // in the order of arrival
   Tombstone overflow;                 // the greatest LSN and the greatest xid of those pushed out: not one commit's
   Instant arrived;                    // of the newest
   uint32_t next_domain = UINT32_MAX;  // place of the same key's record of another domain
+  Xid staged_xid = 0;                 // the newest commit of the stream, if it named a stage; 0: it did not
+  uint64_t stage = 0;
 
+  bool is_confirmed(size_t i) const { return (confirmed >> i & 1) != 0; }
   Lsn greatest_lsn() const;
 };
 
@@ -71,9 +77,14 @@ class Tombstones {
   explicit Tombstones(Options options);
 
   // Records a commit of the stream (is_hint false) or of an INVAL. `covered`: the shard's floor, up to which nothing
-  // need be kept. Returns the record that had to go, if the memory was full.
+  // need be kept. `stage`: what the stream's commit named for the key. Returns the record that had to go, if the memory
+  // was full.
   std::optional<Overflow> add(uint64_t key_hash, const CommitDomain& domain, const Tombstone& commit, bool is_hint,
-                              Lsn covered, Instant now);
+                              Lsn covered, Instant now, std::optional<uint64_t> stage = std::nullopt);
+  // Has the stream brought this commit on the key (and is it remembered)? Then an INVAL of it is no news.
+  // knows(): or only a writer has told of it.
+  bool is_confirmed(uint64_t key_hash, const CommitDomain& domain, Xid xid) const;
+  bool knows(uint64_t key_hash, const CommitDomain& domain, Xid xid) const;
   bool has_room_for_hints(size_t keys) const;
 
   // Drops at most `work_max` records of the shard that its floor covers (end_lsn <= covered, or of an older db_epoch).
@@ -104,6 +115,7 @@ class Tombstones {
   static constexpr uint32_t kNone = UINT32_MAX;
 
   Node* find(uint64_t key_hash, const CommitDomain& domain);
+  std::optional<bool> confirmation(uint64_t key_hash, const CommitDomain& domain, Xid xid) const;
   uint32_t allocate();
   void release(uint32_t at);
   List& list_of(const TombstoneRecord& record);

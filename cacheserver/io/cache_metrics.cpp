@@ -208,8 +208,26 @@ constexpr std::array kFreshnessGauges = {
     FreshnessGaugeMetric{"tombstone_bytes_limit", "Their limit.", &FreshnessState::Gauges::tombstone_bytes_max},
     FreshnessGaugeMetric{"fill_leases", "Fill leases out.", &FreshnessState::Gauges::leases},
     FreshnessGaugeMetric{"fill_leases_limit", "Their limit.", &FreshnessState::Gauges::leases_max},
+    FreshnessGaugeMetric{"staged_values", "Staged values parked.", &FreshnessState::Gauges::staged},
+    FreshnessGaugeMetric{"staged_values_limit", "Their limit.", &FreshnessState::Gauges::staged_max},
+    FreshnessGaugeMetric{"staged_bytes", "Bytes of staged values.", &FreshnessState::Gauges::staged_bytes},
+    FreshnessGaugeMetric{"staged_bytes_limit", "Their limit.", &FreshnessState::Gauges::staged_bytes_max},
     FreshnessGaugeMetric{"shards_joined", "Postgres shards this worker knows.", &FreshnessState::Gauges::shards},
 };
+
+void add_staged(std::vector<MetricFamily>& out, const Figures& figures) {
+  MetricFamily parked = family("staged_parked_total", "Values parked by STAGE.", Kind::kCounter);
+  MetricFamily ended = family("staged_ended_total", "Staged values by what became of them.", Kind::kCounter);
+  for (const WorkerFigures& worker : figures) {
+    const FreshnessState::Gauges& gauges = worker.freshness.gauges;
+    add(parked, {{"worker", worker.worker}}, static_cast<double>(gauges.staged_parked));
+    for (size_t end = 0; end < kStagedEndCount; ++end) {
+      add(ended, {{"worker", worker.worker}, {"end", std::string(to_string(static_cast<StagedEnd>(end)))}},
+          static_cast<double>(gauges.staged_ended[end]));
+    }
+  }
+  out.insert(out.end(), {std::move(parked), std::move(ended)});
+}
 
 void add_freshness(std::vector<MetricFamily>& out, const Figures& figures) {
   for (const FreshnessCounterMetric& metric : kFreshnessCounters) {
@@ -231,6 +249,7 @@ void add_freshness(std::vector<MetricFamily>& out, const Figures& figures) {
           static_cast<double>(worker.freshness.counters.fills[verdict]));
     }
   }
+  add_staged(out, figures);
 }
 
 }  // namespace

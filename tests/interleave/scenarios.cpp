@@ -2,20 +2,55 @@
 
 #include <fmt/format.h>
 
+#include "tests/interleave/staged_scenarios.h"
+
 namespace tidemark::interleave {
 
 using namespace cacheserver;
 using namespace std::chrono_literals;
 
-namespace {
-
 // ---- steps
+
+WorldStep getl(size_t loader) {
+  return {fmt::format("L{} GETL", loader + 1), [=](World& w) { w.getl(loader); }};
+}
+
+WorldStep take_fence(std::chrono::seconds after) {
+  return {after == 0s ? "fence taken" : fmt::format("{} s later a fence is taken", after.count()), [=](World& w) {
+            w.pass(after);
+            w.take_fence(0);
+          }};
+}
+
+WorldStep apply_fence() {
+  return {"FENCE", [](World& w) { w.apply_fence(0); }};
+}
+
+WorldStep del() {
+  return {"DEL", [](World& w) { w.del(); }};
+}
+
+WorldStep post_invalb(size_t i) {
+  return {fmt::format("I{} posts INVALB", i + 1), [=](World& w) { w.post_next_commit(i); }};
+}
+
+WorldStep post_fence(size_t i) {
+  return {fmt::format("I{} posts FENCE", i + 1), [=](World& w) { w.post_fence(i); }};
+}
+
+WorldStep deliver(size_t i) {
+  return {fmt::format("I{}'s message arrives", i + 1), [=](World& w) { w.deliver(i); },
+          [=](const World& w) { return !w.invalidators[i].link.empty(); }};
+}
+
+WorldStep lose(size_t i) {
+  return {fmt::format("I{}'s connection resets", i + 1), [=](World& w) { w.lose(i); }};
+}
+
+namespace {
 
 WorldStep record(size_t commit) {
   return {fmt::format("T{} recorded", commit + 1), [=](World& w) { w.record(commit); }};
-}
-WorldStep getl(size_t loader) {
-  return {fmt::format("L{} GETL", loader + 1), [=](World& w) { w.getl(loader); }};
 }
 WorldStep select_primary(size_t loader) {
   return {fmt::format("L{} SELECT on the primary", loader + 1), [=](World& w) { w.read_primary(loader); }};
@@ -29,41 +64,12 @@ WorldStep select_standby(size_t loader) {
 WorldStep setv(size_t loader) {
   return {fmt::format("L{} SETV", loader + 1), [=](World& w) { w.setv(loader); }};
 }
-WorldStep take_fence(std::chrono::seconds after = 0s) {
-  return {after == 0s ? "fence taken" : fmt::format("{} s later a fence is taken", after.count()), [=](World& w) {
-            w.pass(after);
-            w.take_fence(0);
-          }};
-}
-WorldStep apply_fence() {
-  return {"FENCE", [](World& w) { w.apply_fence(0); }};
-}
 WorldStep writers_inval(size_t commit) {
   return {fmt::format("INVAL T{}", commit + 1), [=](World& w) { w.inval(commit); },
           [=](const World& w) { return w.transactions[commit].is_visible; }};
 }
-WorldStep del() {
-  return {"DEL", [](World& w) {
-            w.node.forget_lease(kKeyHash);
-            w.current_lease.clear();
-            w.entry.reset();
-          }};
-}
 
 // An invalidator whose messages travel: they may be lost with their connection.
-WorldStep post_invalb(size_t i) {
-  return {fmt::format("I{} posts INVALB", i + 1), [=](World& w) { w.post_next_commit(i); }};
-}
-WorldStep post_fence(size_t i) {
-  return {fmt::format("I{} posts FENCE", i + 1), [=](World& w) { w.post_fence(i); }};
-}
-WorldStep deliver(size_t i) {
-  return {fmt::format("I{}'s message arrives", i + 1), [=](World& w) { w.deliver(i); },
-          [=](const World& w) { return !w.invalidators[i].link.empty(); }};
-}
-WorldStep lose(size_t i) {
-  return {fmt::format("I{}'s connection resets", i + 1), [=](World& w) { w.lose(i); }};
-}
 
 // Once a minute has passed a fence settles what is visible, and the floor moves to it.
 Script<World> invalb_and_collection() {
@@ -276,6 +282,7 @@ std::vector<Scenario> scenarios() {
   add_old_proofs(all);
   add_joins(all);
   add_epochs(all);
+  for (Scenario& scenario : staged_scenarios()) all.push_back(std::move(scenario));
   return all;
 }
 

@@ -32,14 +32,17 @@ class EveryOrder : public testing::TestWithParam<Scenario> {};
 
 TEST_P(EveryOrder, HoldsTheSpecification) {
   const Scenario& scenario = GetParam();
-  uint64_t orders_with_fills = 0;
+  uint64_t orders_with_fills = 0, orders_with_installs = 0;
   Explorer<World> explorer(scenario.scripts);
-  Exploration found =
-      explorer.explore(scenario.make_world({}), [&](const World& end) { orders_with_fills += end.fills_accepted > 0; });
+  Exploration found = explorer.explore(scenario.make_world({}), [&](const World& end) {
+    orders_with_fills += end.fills_accepted > 0;
+    orders_with_installs += end.installed > 0;
+  });
   report(scenario.name, found);
   EXPECT_EQ(found.violation, "") << found.trace;
   EXPECT_GT(found.orders, 0u);
   if (scenario.expects_fills) EXPECT_GT(orders_with_fills, 0u) << "nothing is ever filled";
+  EXPECT_EQ(orders_with_installs > 0, scenario.expects_installs) << orders_with_installs << " orders";
 }
 
 INSTANTIATE_TEST_SUITE_P(Script, EveryOrder, testing::ValuesIn(scenarios()),
@@ -83,10 +86,18 @@ constexpr Mutant kMutants[] = {
      "R27 tombstone memory overflows, old snapshot"},
     {"memory overflow raises the floor, replica", &Ingredients::overflow_raises_floor,
      "R27 tombstone memory overflows, lagging replica"},
+    {"STAGE waits until settled", &Ingredients::stage_settled, "F8 ghost: decoded, staged, not yet visible"},
+    {"STAGE by its id", &Ingredients::stage_id, "F8 savepoint: what was staged was rolled back"},
+    {"STAGE as the last event", &Ingredients::stage_last_event, "F8 trigger: the row changes behind the stage message"},
+    {"STAGE of this epoch", &Ingredients::stage_epoch, "F3 a decoded commit is lost with its primary"},
+    {"STAGE under the newest tombstone", &Ingredients::rule_tombstones, "R7 two writers, each STAGE after its COMMIT"},
+    {"STAGE under the newest tombstone, a fill besides", &Ingredients::rule_tombstones,
+     "late STAGE after a later writer, with a fill"},
+    {"STAGE over the floor", &Ingredients::rule_floor_lsn, "F18 FENCEALL over a lost commit, then a late STAGE"},
 };
 
 // rule_keep_newer stands behind rule_lease, which must be off to see it: its own test, below.
-static_assert(sizeof(Ingredients) == 15, "a new ingredient needs its mutant above");
+static_assert(sizeof(Ingredients) == 19, "a new ingredient needs its mutant above");
 
 class Without : public testing::TestWithParam<Mutant> {};
 

@@ -71,9 +71,11 @@ void World::join(DbEpoch db_epoch, Lsn lsn) {
 void World::invalidate(size_t commit, Lsn end_lsn, bool is_hint) {
   const Transaction& t = transactions[commit];
   FreshnessState::Commit what{t.shard, t.db_epoch, t.xid, end_lsn, is_hint};
+  if (!is_hint) what.stage = t.stage;
   if (node.invalidate(kKeyHash, owner, what, entry ? &entry->claims : nullptr, now)) entry.reset();
   applied |= bit(commit);
-  drop_lease();
+  // A writer's word for what the stream has brought already is no news.
+  if (!is_hint || !node.is_leased(kKeyHash, now)) drop_lease();
 }
 
 bool World::apply(const BatchHead& head, const std::vector<size_t>& commits) {
@@ -83,6 +85,7 @@ bool World::apply(const BatchHead& head, const std::vector<size_t>& commits) {
     if (transactions[commit].touches_key) invalidate(commit, transactions[commit].end_lsn, false);
   }
   node.advance(shard, head, commits.size(), now);
+  install_settled();
   return true;
 }
 
@@ -131,6 +134,7 @@ void World::apply_fence(size_t invalidator) {
   auto& fence = invalidators[invalidator].fence;
   if (fence) node.fence(owner.shard, *fence, now);
   fence.reset();
+  install_settled();
 }
 
 void World::post_next_commit(size_t invalidator) {
@@ -159,7 +163,7 @@ void World::deliver(size_t invalidator) {
   to.link.pop_front();
   bool is_applied = message.is_fence ? node.fence(owner.shard, message.fence, now) == TideAdmission::kApplied
                                      : apply(message.head, message.commits);
-  if (is_applied) return;
+  if (is_applied) return install_settled();
   // GAP: the invalidator starts again from the node's position; what is on its way is refused likewise.
   const ShardTide* tide = node.find_shard(owner.shard);
   if (tide == nullptr || !tide->is_joined()) return;

@@ -17,17 +17,23 @@
 //  LO  an entry contains what its claims (lo, xmin) say;
 //  L1  a fill is accepted only under the key's current lease;
 //  M1  a valid entry is never replaced by one with a smaller lo;
-//  V1  a fill that was accepted is a hit at once (or its reader would load and fill for ever).
+//  V1  a fill or a staged value that was accepted is a hit at once (or its reader would load and fill for ever);
+//  W1  an installed value is exactly the row as the transaction it was staged for committed it, in this database;
+//  W2  it is visible to every snapshot of the primary by then;
+//  W3  it never replaces a valid entry that contains more;
+//  W4  nothing that was parked before a DEL is installed after it.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
-#include "cacheserver/freshness/freshness_state.h"
 #include "cacheserver/entry/entry.h"
+#include "cacheserver/freshness/freshness_state.h"
 
 namespace tidemark::interleave {
 
@@ -45,9 +51,26 @@ struct Transaction {
   DbEpoch db_epoch = 1;
   bool touches_key = true;  // false: of another key
   bool is_recorded = false;
-  bool is_visible = false;   // on the primary
-  bool is_replayed = false;  // on the standby
+  bool is_visible = false;          // on the primary
+  bool is_replayed = false;         // on the standby
+  std::optional<uint64_t> stage{};  // what the stream names as the key's last event, see decode_stage()
 };
+
+// What a writer sends. The value of T is row(T); kWrongRow is one that no transaction left.
+inline constexpr uint32_t kWrongRow = uint32_t{1} << 31;
+struct Stage {
+  Xid xid = 0;
+  DbEpoch db_epoch = 1;
+  Lsn bound;  // 0/0: sent before COMMIT
+  uint64_t stage = 0;
+  uint32_t value = 0;
+};
+
+// The events of the key in one transaction, in the order of the log: its row changed, or a stage message.
+struct RowChange {};
+using KeyEvent = std::variant<RowChange, uint64_t>;
+// The stage that the invalidator names for the key: the real CommitAssembler decides.
+std::optional<uint64_t> decode_stage(const std::vector<KeyEvent>& events, const Ingredients& ingredients);
 
 struct Loader {
   std::string lease;
@@ -92,6 +115,11 @@ class World {
   void inval(size_t commit);                 // the writer's fast path: an upper bound of the end
   void invalidate_other_keys(size_t count);  // later commits on other keys: they crowd the tombstones
 
+  // ---- a writer of staged rows
+  uint32_t row(size_t commit) const;  // the commits on the key up to this one: its row's lock orders them
+  void stage(const Stage& stage);
+  void del();
+
   // ---- an invalidator
   void send_next_commit(size_t invalidator);  // INVALB, applied at once
   void take_fence(size_t invalidator);
@@ -129,10 +157,16 @@ class World {
   std::vector<Invalidator> invalidators{2};
   std::vector<Loader> loaders{2};
   uint64_t fills_accepted = 0;
-  std::string broken;  // set by a step that broke L1, M1 or V1
+  uint64_t installed = 0;
+  std::set<uint64_t> deleted_stages;  // parked before a DEL
+  std::string broken;                 // set by a step that broke L1, M1 or V1
 
  private:
   void drop_lease() { current_lease.clear(); }
+  uint32_t commits_on_key() const;
+  size_t committed(Xid xid, DbEpoch db_epoch) const;
+  void install_settled();
+  void install(const cacheserver::StagedValue& staged);
   void invalidate(size_t commit, Lsn end_lsn, bool is_hint);
   cacheserver::FenceMessage make_fence(size_t invalidator) const;
 };

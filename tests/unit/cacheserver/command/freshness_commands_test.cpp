@@ -395,7 +395,7 @@ TEST_F(FreshnessCommands, InvalbIsCheckedAsAWholeBeforeAnythingIsDropped) {
   };
   EXPECT_EQ(batch({"2", "725", "0/180", "0", "1", kKey}), "-ERR xid is missing\r\n");
   EXPECT_EQ(batch({"1", "725", "0/180", "0", "2", kKey}), "-ERR nkeys of transaction 725 is 2, 1 arguments follow\r\n");
-  EXPECT_EQ(batch({"1", "725", "0/180", "0", "1", kKey, "more"}), "-ERR 1 arguments follow the last transaction\r\n");
+  EXPECT_EQ(batch({"1", "725", "0/180", "0", "1", kKey, "more"}), "-ERR 'more' follows the last transaction, not STAGED\r\n");
   EXPECT_EQ(batch({"1", "725", "0/201", "0", "1", kKey}), "-ERR end_lsn 0/201 is beyond last_lsn 0/200\r\n");
   EXPECT_EQ(batch({"2", "725", "0/180", "0", "1", kKey, "726", "0/170", "0", "0"}),
             "-ERR end_lsn 0/170 stands behind 0/180: not in commit order\r\n");
@@ -462,20 +462,20 @@ TEST_F(FreshnessCommands, FenceallRaisesTheEpochAndNeverLowersIt) {
 
 // ---- VERIFY
 
-TEST_F(FreshnessCommands, VerifyAnswersSeventeenPairs) {
+TEST_F(FreshnessCommands, VerifyAnswersEighteenPairs) {
   join();
   settle();
   run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "four"});
   EXPECT_EQ(
       run({"verify", kKey}),
-      "*34\r\n$5\r\nstate\r\n$5\r\nvalue\r\n$5\r\nshard\r\n:7\r\n$8\r\ndb_epoch\r\n:1\r\n$12\r\nbucket_epoch\r\n:4\r\n"
+      "*36\r\n$5\r\nstate\r\n$5\r\nvalue\r\n$5\r\nshard\r\n:7\r\n$8\r\ndb_epoch\r\n:1\r\n$12\r\nbucket_epoch\r\n:4\r\n"
       "$5\r\nproof\r\n$1\r\nR\r\n$2\r\nlo\r\n$5\r\n0/180\r\n$2\r\nhi\r\n$17\r\nFFFFFFFF/"
       "FFFFFFFF\r\n$4\r\nxmin\r\n$1\r\n0\r\n"
       "$6\r\nttl_ms\r\n:60000\r\n$5\r\nbytes\r\n:4\r\n$16\r\ncomplete_through\r\n$5\r\n0/"
       "100\r\n$7\r\nsettled\r\n$5\r\n0/100\r\n"
       "$5\r\nfloor\r\n$5\r\n0/100\r\n$5\r\nbound\r\n:-1\r\n$10\r\ntombstones\r\n:0\r\n$13\r\ntombstone_lsn\r\n$3\r\n0/"
       "0\r\n"
-      "$6\r\nleased\r\n:0\r\n");
+      "$6\r\nleased\r\n:0\r\n$6\r\nstaged\r\n:0\r\n");
   lease_of("product:{x}");
   EXPECT_EQ(verify("product:{x}", "leased"), "1");
 }
@@ -483,7 +483,7 @@ TEST_F(FreshnessCommands, VerifyAnswersSeventeenPairs) {
 TEST_F(FreshnessCommands, TheInvalidatorsCommandsAreMarkedAsSuch) {
   std::map<std::string_view, bool> needs_invalidator;
   for (const CommandSpec& spec : freshness_commands()) needs_invalidator[spec.name] = (spec.flags & kInvalidator) != 0;
-  std::map<std::string_view, bool> wanted = {{"getl", false},  {"setv", false}, {"inval", false},   {"verify", false},
+  std::map<std::string_view, bool> wanted = {{"getl", false},  {"setv", false}, {"inval", false},   {"verify", false}, {"stage", false},
                                              {"invalb", true}, {"fence", true}, {"fenceall", true}, {"tide", false}};
   EXPECT_EQ(needs_invalidator, wanted);
 }

@@ -102,7 +102,7 @@ TEST_F(FreshnessStateTest, WarnsThatThePrimaryMayRefuseUntilTheTombstoneHasSettl
   auto early = state_.on_miss(7, kOwner, kStart);
   EXPECT_TRUE(early.visible);
   EXPECT_EQ(early.need, Lsn{0x200});
-  state_.forget_lease(7);
+  state_.forget_key(7);
   fence.settled = Lsn{0x200};
   fence.snapshot = PgSnapshot{726, 726, {}};
   state_.fence(0, fence, kStart);

@@ -70,6 +70,45 @@ TEST(Tombstones, MergeAWritersBoundWithTheStreamsExactEnd) {
   EXPECT_EQ(tombstones.hints(), 0u);
 }
 
+TEST(Tombstones, NoHintLowersAnEndThatTheStreamConfirmed) {
+  Tombstones tombstones({});
+  tombstones.add(7, kHere, {Lsn{0x300}, 725}, false, {}, kStart);
+  tombstones.add(7, kHere, {Lsn{0x200}, 725}, true, {}, kStart);
+  EXPECT_EQ(tombstones.first(7)->greatest_lsn(), Lsn{0x300});
+  tombstones.add(7, kHere, {Lsn{0x180}, 726}, true, {}, kStart);
+  tombstones.add(7, kHere, {Lsn{0x400}, 726}, false, {}, kStart);
+  EXPECT_EQ(tombstones.first(7)->greatest_lsn(), Lsn{0x400}) << "the stream's end stands also against a lower hint";
+}
+
+TEST(Tombstones, KnowWhichCommitsTheStreamConfirmedWhileOthersArePushedOut) {
+  Tombstones tombstones({});
+  for (Xid xid = 1; xid <= 7; ++xid) {
+    tombstones.add(7, kHere, {Lsn{0x100 * xid}, xid}, xid % 2 == 0, {}, kStart);
+    for (Xid known = 1; known <= xid; ++known) {
+      bool is_there = known + 4 > xid;
+      EXPECT_EQ(tombstones.knows(7, kHere, known), is_there) << known << " of " << xid;
+      EXPECT_EQ(tombstones.is_confirmed(7, kHere, known), is_there && known % 2 == 1) << known << " of " << xid;
+    }
+  }
+  tombstones.add(7, kHere, {Lsn{0x800}, 8}, false, Lsn{0x500}, kStart);  // what the floor covers goes first
+  EXPECT_FALSE(tombstones.knows(7, kHere, 5));
+  EXPECT_TRUE(tombstones.knows(7, kHere, 6));
+  EXPECT_FALSE(tombstones.is_confirmed(7, kHere, 6));
+  EXPECT_TRUE(tombstones.is_confirmed(7, kHere, 7));
+  EXPECT_TRUE(tombstones.is_confirmed(7, kHere, 8));
+}
+
+TEST(Tombstones, RememberTheStageOfTheStreamsNewestCommitOnly) {
+  Tombstones tombstones({});
+  tombstones.add(7, kHere, {Lsn{0x200}, 725}, false, {}, kStart, 99);
+  EXPECT_EQ(tombstones.first(7)->staged_xid, 725u);
+  EXPECT_EQ(tombstones.first(7)->stage, 99u);
+  tombstones.add(7, kHere, {Lsn{0x300}, 726}, true, {}, kStart);
+  EXPECT_EQ(tombstones.first(7)->staged_xid, 725u) << "a hint says nothing about stages";
+  tombstones.add(7, kHere, {Lsn{0x2F0}, 726}, false, {}, kStart);
+  EXPECT_EQ(tombstones.first(7)->staged_xid, 0u);
+}
+
 TEST(Tombstones, KeepDomainsApart) {
   Tombstones tombstones({});
   tombstones.add(7, kHere, {Lsn{0x200}, 725}, false, {}, kStart);
