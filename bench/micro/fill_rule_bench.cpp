@@ -1,8 +1,8 @@
 // What freshness costs the node: nanoseconds per verdict, per invalidated key, per lease, per validity check.
 #include <benchmark/benchmark.h>
 
-#include "cacheserver/freshness/freshness_state.h"
 #include "cacheserver/entry/entry.h"
+#include "cacheserver/freshness/freshness_state.h"
 
 namespace {
 
@@ -108,5 +108,3 @@ void BM_IsValid(benchmark::State& state) {
 BENCHMARK(BM_IsValid);
 
 }  // namespace
-
-BENCHMARK_MAIN();

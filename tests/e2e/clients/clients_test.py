@@ -90,3 +90,14 @@ if not (modules / "node_modules" / "ioredis").exists():
     run("npm", "ci", "--no-audit", "--no-fund", "--prefix", modules, seconds=120)
 session = run("node", modules / "ioredis_session.mjs", *seeds)
 check(session.count("ok ") == 9, f"ioredis: 9 checks of its session\n{session}")
+
+# A program is ready to be ended as soon as its ready file says that it is there.
+for i in range(5):
+    ready = cluster.dir / f"ready.{i}"
+    node = subprocess.Popen([args.bin / "tidemark-cache", "--port", "0", "--threads", "2", "--ready-file", ready], stderr=subprocess.DEVNULL)
+    while not ready.exists() and node.poll() is None:
+        pass
+    node.terminate()
+    if (code := node.wait(30)) != 0 or ready.exists():
+        check(False, f"SIGTERM right after the ready file drains (exit code {code}, ready file left: {ready.exists()})")
+check(True, "SIGTERM right after the ready file drains and exits 0, five times")
