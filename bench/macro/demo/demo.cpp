@@ -11,6 +11,7 @@
 #include "bench/macro/demo/figures.h"
 #include "bench/macro/demo/judge.h"
 #include "bench/macro/demo/judge_customers.h"
+#include "bench/macro/demo/plants.h"
 #include "bench/macro/io/http_get.h"
 
 namespace tidemark::bench {
@@ -93,17 +94,19 @@ class Demo {
   }
 
   std::unique_ptr<FaultScript> start_faults(std::vector<bool> slots) {
-    return FaultScript::start(cluster_.local(),
-                              {.run_length = config_.seconds,
-                               .node = DemoCluster::kNode,
-                               .replica = DemoCluster::kReplica,
-                               .relay = cluster_.has_customers() ? DemoCluster::kRelay : "",
-                               .crashes_primary = config_.plant == Plant::kLost,
-                               .node_slots = std::move(slots),
-                               .before_kill = [this](const std::string& process) { remember_killed(process); },
-                               .after_start = [this](const std::string& process) { remember_started(process); },
-                               .is_saga_under_way = [this] { return cluster_.shop_database().is_saga_under_way(); },
-                               .on_event = [this](const std::string& text) { events_.put(text); }});
+    return FaultScript::start(
+        cluster_.local(),
+        {.run_length = config_.seconds,
+         .node = DemoCluster::kNode,
+         .replica = DemoCluster::kReplica,
+         .relay = cluster_.has_customers() ? DemoCluster::kRelay : "",
+         .crashes_primary = config_.plant == Plant::kLost,
+         .node_slots = std::move(slots),
+         .before_kill = [this](const std::string& process) { remember_killed(process); },
+         .before_crash = [this] { return stop_writing_the_log(cluster_.local(), DemoCluster::kPrimary); },
+         .after_start = [this](const std::string& process) { remember_started(process); },
+         .is_saga_under_way = [this] { return cluster_.shop_database().is_saga_under_way(); },
+         .on_event = [this](const std::string& text) { events_.put(text); }});
   }
 
   // What a process had counted is lost with it. On the script's thread; read after its finish().

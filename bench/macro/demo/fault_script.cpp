@@ -42,11 +42,9 @@ class Script final : public FaultScript {
     pause_replica();
     if (!await_part(0.55)) return;
     kill_and_start(options_.invalidator, "was killed (SIGKILL)");
-    if (!options_.relay.empty()) {
-      if (!await_part(0.75)) return;
-      kill_relay();
-    }
-    if (options_.crashes_primary && await_part(0.90)) crash_primary();
+    if (!await_part(0.75)) return;
+    if (options_.crashes_primary) return crash_primary();
+    if (!options_.relay.empty()) kill_relay();
   }
 
   // False: to be stopped.
@@ -99,8 +97,10 @@ class Script final : public FaultScript {
   }
 
   void crash_primary() {
+    if (options_.before_crash) check(options_.before_crash(), "before the crash");
+    sleep_until(steady_clock::now() + kVolatileTime);
     FaultWindow window{io::unix_now_us(), 0, {}};
-    check(cluster_.pg_stop(options_.primary, localcluster::StopMode::kImmediate), "crash the primary");
+    check(cluster_.kill(options_.primary), "crash the primary");
     check(cluster_.pg_start(options_.primary), "start the primary");
     window.end_us = io::unix_now_us() + std::chrono::microseconds(kCrashTail).count();
     event(fmt::format("{} crashed and was started again", options_.primary), window.begin_us);

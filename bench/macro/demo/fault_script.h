@@ -5,7 +5,7 @@
 //   35 %: the replay of one replica stops, and goes on
 //   55 %: SIGKILL of the invalidator, started again
 //   75 %: SIGKILL of a relay in the middle of a saga (some order is under way), started again
-//   90 %, only as a plant: a primary crashes and is started again; errors until kCrashTail after it are excused
+//   75 %, instead, as a plant: a primary crashes and is started again; errors until kCrashTail after it are excused
 //
 // Runs on its own thread, which alone uses the cluster while it runs. Threads: start(), finish() by the owner. Limits:
 // a start has LocalCluster's own time limit; kSagaWait for a saga to be under way.
@@ -31,6 +31,7 @@ class FaultScript {
   static constexpr std::chrono::milliseconds kSagaWait{500};
   static constexpr std::chrono::seconds kWindowTail{1};
   static constexpr std::chrono::seconds kCrashTail{5};
+  static constexpr std::chrono::milliseconds kVolatileTime{500};
 
   struct Options {
     Duration run_length = std::chrono::seconds(60);
@@ -43,6 +44,7 @@ class FaultScript {
     std::vector<bool> node_slots;  // flags of the slots that node owns
     // These are called on the script's thread.
     std::function<void(const std::string& process)> before_kill;
+    std::function<Status()> before_crash;  // kVolatileTime before the primary crashes
     std::function<void(const std::string& process)> after_start;
     std::function<bool()> is_saga_under_way;
     std::function<void(const std::string&)> on_event;

@@ -1,5 +1,11 @@
 #include "bench/macro/demo/plants.h"
 
+#include <fmt/format.h>
+#include <signal.h>
+
+#include "base/parse.h"
+#include "tools/localcluster/process.h"
+
 namespace tidemark::bench {
 namespace {
 
@@ -30,6 +36,14 @@ Status make_commits_volatile(const localcluster::LocalCluster& cluster, const st
     if (auto done = cluster.psql(primary, sql); !done) return std::unexpected(done.error());
   }
   return {};
+}
+
+Status stop_writing_the_log(const localcluster::LocalCluster& cluster, const std::string& primary) {
+  const auto text = cluster.psql(primary, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
+  if (!text) return std::unexpected(text.error());
+  const auto pid = parse_i64(*text);
+  if (!pid || *pid <= 1) return fail(ErrorCode::kInternal, fmt::format("{} has no walwriter: '{}'", primary, *text));
+  return localcluster::send_signal(localcluster::identify(static_cast<int>(*pid)), SIGSTOP);
 }
 
 Status forget_to_look_at_the_stock(const localcluster::LocalCluster& cluster,

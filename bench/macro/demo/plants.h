@@ -16,6 +16,9 @@ namespace tidemark::bench {
 // a battery-less controller or a careless setting does; the fault script then crashes the server.
 Status make_commits_volatile(const localcluster::LocalCluster& cluster, const std::string& primary);
 
+// The process that writes volatile commits to disk falls asleep: whatever is acknowledged from now on lives in memory.
+Status stop_writing_the_log(const localcluster::LocalCluster& cluster, const std::string& primary);
+
 // catalog.reserve takes whatever is asked for, and nothing stops a stock from going below zero: a shop that forgot the
 // one condition in its one statement.
 Status forget_to_look_at_the_stock(const localcluster::LocalCluster& cluster,
