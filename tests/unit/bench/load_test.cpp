@@ -121,6 +121,43 @@ TEST(ShopMix, KeepsTheSharesItIsGiven) {
   EXPECT_NEAR(rare, 930, 200);
 }
 
+TEST(ShopMix, HasListsSearchesAndVisitsWhenItIsGivenShares) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 1000; ++i) names.push_back("product-" + std::to_string(i));
+  ShopMix::Options options = mix_options();
+  options.section_share = 0.02;
+  options.search_share = 0.03;
+  options.visit_share = 0.1;
+  ShopMix mix(options, &names);
+  std::map<ShopOpKind, int> count;
+  for (int i = 0; i < 100'000; ++i) {
+    const ShopOp op = mix.next();
+    ++count[op.kind];
+    if (op.kind != ShopOpKind::kSearch) continue;
+    ASSERT_GE(op.text.size(), ShopMix::kPrefixMin);
+    ASSERT_LE(op.text.size(), ShopMix::kPrefixMax);
+    ASSERT_TRUE(std::string("product-").starts_with(op.text));
+  }
+  EXPECT_NEAR(count[ShopOpKind::kListSection], 2000, 300);
+  EXPECT_NEAR(count[ShopOpKind::kSearch], 3000, 300);
+  EXPECT_NEAR(count[ShopOpKind::kVisit], 10'000, 600);
+}
+
+TEST(ShopMix, NeverSetsTheStockOfWhatOrdersSell) {
+  ShopMix::Options options = mix_options();
+  options.set_stock_share = 1;
+  options.set_price_share = options.batch_share = 0;
+  ShopMix mix(options);
+  const Goods goods(990);
+  int prices = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    const ShopOp op = mix.next();
+    if (op.kind == ShopOpKind::kSetStock) ASSERT_FALSE(goods.is_for_order(op.products.front()));
+    if (op.kind == ShopOpKind::kSetPrice) ++prices;
+  }
+  EXPECT_GT(prices, 0);
+}
+
 TEST(ShopMix, NeverWritesANameThatMayNotExist) {
   ShopMix mix(mix_options());
   for (int i = 0; i < 100'000; ++i) {

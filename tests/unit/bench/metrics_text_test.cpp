@@ -52,6 +52,14 @@ TEST(MetricsText, AQuantileCountsOnlyWhatCameBetweenTwoReadings) {
   EXPECT_DOUBLE_EQ(quantile_between(buckets, buckets, 0.5), 0);
 }
 
+TEST(MetricsText, FindsTheLowestOfSeveralSamples) {
+  const auto metrics =
+      MetricsText::parse("tide{worker=\"0\",shard=\"1\"} 7\ntide{worker=\"1\",shard=\"1\"} 3\ntide{shard=\"0\"} 1\n");
+  ASSERT_TRUE(metrics);
+  EXPECT_EQ(metrics->lowest("tide", {{"shard", "1"}}), 3.0);
+  EXPECT_EQ(metrics->lowest("tide", {{"shard", "2"}}), std::nullopt);
+}
+
 TEST(LatencyRecorder, GivesQuantilesInMillisecondsByLabel) {
   LatencyRecorder recorder;
   for (int i = 1; i <= 20; ++i) recorder.record("node", std::chrono::microseconds(i));
