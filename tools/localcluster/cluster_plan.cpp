@@ -209,17 +209,20 @@ class Planner {
 
   void append_client_arguments(Member& member) const {
     append(member, {"--passfile", text_of(state_.directory / "secrets/tidemark_app.pgpass")});
-    if (knows_token_key(member.argv.front()))
+    const std::string help = help_of(member.argv.front());
+    if (help.contains("--token-key-file"))
       append(member, {"--token-key-file", text_of(state_.directory / "secrets/token-key")});
+    // So that a killed one takes its own lane of row ids again.
+    if (help.contains("--instance")) append(member, {"--instance", member.name});
   }
 
-  // A program may be older than session tokens, or a test's stand-in: its --help says what it takes.
-  bool knows_token_key(const std::string& program) const {
+  // A program may be older than a flag, or a test's stand-in: its --help says what it takes.
+  std::string help_of(const std::string& program) const {
     const fs::path log = state_.directory / "logs" / (fs::path(program).filename().string() + ".help");
     std::error_code ignored;
     fs::remove(log, ignored);
-    if (!run_to_end({{program, "--help"}, log, {}}, kHelpTimeout)) return false;  // the start will say what is wrong
-    return tail_of(log, kHelpBytesMax).find("--token-key-file") != std::string::npos;
+    if (!run_to_end({{program, "--help"}, log, {}}, kHelpTimeout)) return {};  // the start will say what is wrong
+    return tail_of(log, kHelpBytesMax);
   }
 
   static void append(Member& member, const std::vector<std::string>& arguments) {

@@ -20,6 +20,7 @@
 //   tidemark-catalog, tidemark-session, tidemark-order
 //                        --topology … --ready-file F --metrics-port M --port PORT
 //                        --passfile DIR/secrets/tidemark_app.pgpass --token-key-file DIR/secrets/token-key
+//                        --instance NAME, where --help knows these two
 //   tidemark-order-relay the same without --port
 // Of a ready file are read: "port" or "ports" (list), "metrics_port".
 //
