@@ -33,8 +33,10 @@ ReadPlan DatabaseImpl::plan_read(ShardId shard, const QueryOptions& options, boo
   // Also for answers of any age: it keeps the positions polled, which say how old they are.
   const auto fresh = position_at_most(shard, options.max_stale);
   if (!fresh && options.max_stale != Duration::max()) return plan;
-  plan.target = ShardPool::Target::kReplica;
   if (fresh && options.max_stale != Duration::max()) plan.at_least = std::max(plan.at_least, *fresh);
+  const ShardPool* servers = pool(shard);
+  if (servers == nullptr || !servers->has_replica(plan.at_least)) return plan;
+  plan.target = ShardPool::Target::kReplica;
   plan.freshness = shardrouter::Freshness::kPlain;
   return plan;
 }
@@ -82,6 +84,7 @@ struct DatabaseImpl::Query {
   Instant deadline;
   bool primary_only = false;
   int attempts = 0;
+  std::optional<Error> unsettled;  // why the last try was not good enough
   Callback<Result<Queried>> done;
 };
 
@@ -108,8 +111,10 @@ void DatabaseImpl::attempt_query(QueryPtr query) {
   if (!pipeline) return query->done(std::unexpected(pipeline.error()));
   const Instant asked = steady_now();
   Duration timeout = query->deadline - asked;
-  if (timeout <= Duration::zero())
-    return query->done(fail(ErrorCode::kDeadlineExceeded, "the read was not answered in time"));
+  if (timeout <= Duration::zero()) {
+    return query->done(std::unexpected(
+        query->unsettled.value_or(Error{ErrorCode::kDeadlineExceeded, "the read was not answered in time"})));
+  }
   if (plan.is_replica()) timeout /= kReplicaShare;
   (*target)->run(plan.target, plan.at_least, std::move(*pipeline), timeout,
                  [self = shared(), query = std::move(query), route = std::move(*route), plan, asked](Results results) {
@@ -144,10 +149,9 @@ void DatabaseImpl::query_again(const QueryPtr& query, const Route& route, const 
     return give_up();
   }
   const Duration wait = heal ? kHandOverWait : kSettleWait;
-  if (steady_now() + wait >= query->deadline) {
-    if (!heal) error.code = ErrorCode::kUnavailable;
-    return give_up();
-  }
+  if (!heal) error.code = ErrorCode::kUnavailable;
+  if (steady_now() + wait >= query->deadline) return give_up();
+  query->unsettled = error;
   after(wait, [self = shared(), query] { self->attempt_query(query); });
 }
 

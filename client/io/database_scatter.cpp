@@ -28,7 +28,8 @@ struct DatabaseImpl::Scatter {
   Instant deadline;
   bool primary_only = false;
   int attempts = 0;
-  uint64_t round = 0;  // answers of a round that was given up are dropped
+  std::optional<Error> unsettled;  // why the last try was not good enough
+  uint64_t round = 0;              // answers of a round that was given up are dropped
   std::vector<Part> parts;
   size_t parts_missing = 0;
   Callback<Result<Scattered>> done;
@@ -78,8 +79,10 @@ void DatabaseImpl::ask_part(const ScatterPtr& scatter, size_t index, bool primar
   const ReadPlan plan = plan_read(shard, scatter->options, primary_only);
   const Instant asked = steady_now();
   Duration timeout = scatter->deadline - asked;
-  if (timeout <= Duration::zero())
-    return scatter->finish(fail(ErrorCode::kDeadlineExceeded, "the scatter read was not answered in time"));
+  if (timeout <= Duration::zero()) {
+    return scatter->finish(std::unexpected(
+        scatter->unsettled.value_or(Error{ErrorCode::kDeadlineExceeded, "the scatter read was not answered in time"})));
+  }
   if (plan.is_replica()) timeout /= kReplicaShare;
   (*target)->run(plan.target, plan.at_least, shardrouter::make_scatter_read(scatter->statement, plan.freshness),
                  timeout, [self = shared(), scatter, index, plan, asked, round = scatter->round](Results results) {
@@ -110,6 +113,7 @@ void DatabaseImpl::on_part_failed(const ScatterPtr& scatter, size_t index, const
   if (plan.freshness != shardrouter::Freshness::kSettled || error.code != ErrorCode::kAborted) return give_up();
   error.code = ErrorCode::kUnavailable;
   if (steady_now() + kSettleWait >= scatter->deadline) return give_up();
+  scatter->unsettled = error;
   after(kSettleWait, [self = shared(), scatter, index, round = scatter->round] {
     if (round == scatter->round) self->ask_part(scatter, index, /*primary_only=*/true);
   });
@@ -135,12 +139,12 @@ void DatabaseImpl::finish_scatter(const ScatterPtr& scatter) {
 void DatabaseImpl::scatter_again(const ScatterPtr& scatter, const shardrouter::OwnershipGap& gap) {
   if (stale_topology_) stale_topology_();
   scatter->primary_only = true;
-  if (scatter->attempts >= kScatterAttemptsMax || steady_now() + kHandOverWait >= scatter->deadline) {
-    return scatter->finish(
-        fail(ErrorCode::kUnavailable,
-             fmt::format("buckets {} to {} are owned by {} shards after {} tries: no answer rather than a wrong one",
-                         gap.buckets.begin, gap.buckets.end - 1, gap.owners, scatter->attempts)));
-  }
+  scatter->unsettled =
+      Error{ErrorCode::kUnavailable,
+            fmt::format("buckets {} to {} are owned by {} shards after {} tries: no answer rather than a wrong one",
+                        gap.buckets.begin, gap.buckets.end - 1, gap.owners, scatter->attempts)};
+  if (scatter->attempts >= kScatterAttemptsMax || steady_now() + kHandOverWait >= scatter->deadline)
+    return scatter->finish(std::unexpected(*scatter->unsettled));
   after(kHandOverWait, [self = shared(), scatter] { self->attempt_scatter(scatter); });
 }
 

@@ -41,6 +41,7 @@ class FakeShardPool final : public shardrouter::ShardPool {
   void release() {
     for (auto& complete : std::exchange(held_, {})) boost::asio::post(context_, std::move(complete));
   }
+  bool has_replica(Lsn) const override { return true; }
   void set_shard(Shard) override {}
   std::vector<ServerState> servers() const override { return states; }
   void close() override { held_.clear(); }

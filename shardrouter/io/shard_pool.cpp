@@ -30,6 +30,13 @@ class ShardPoolImpl final : public ShardPool, public std::enable_shared_from_thi
     (*server)->submit(std::move(request));
   }
 
+  bool has_replica(Lsn at_least) const override {
+    return std::ranges::any_of(servers_, [&](const auto& server) {
+      return server->description().role == ShardServer::Role::kReplica && server->is_usable_replica() &&
+             server->replay_lsn() >= at_least;
+    });
+  }
+
   void set_shard(Shard shard) override {
     std::vector<std::shared_ptr<PoolServer>> next;
     for (const ShardServer& server : shard.servers) {

@@ -60,6 +60,9 @@ class ShardPool {
   // gets kFailedPrecondition at once (the caller goes to the primary). Deadline counts from now, queueing included.
   virtual void run(Target target, Lsn at_least, Pipeline pipeline, Duration timeout, Handler handler) = 0;
 
+  // Whether run() would find a replica for `at_least` now: who has an alternative asks before it builds a pipeline.
+  virtual bool has_replica(Lsn at_least) const = 0;
+
   virtual void set_shard(Shard shard) = 0;   // new servers from a newer topology; connections of vanished servers drain
   virtual std::vector<ServerState> servers() const = 0;
   virtual void close() = 0;
