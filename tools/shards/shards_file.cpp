@@ -1,9 +1,13 @@
 #include "tools/shards/shards_file.h"
 
 #include <fmt/format.h>
+#include <libpq-fe.h>
 
+#include <algorithm>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -16,11 +20,31 @@ std::unexpected<Error> wrong(const std::string& place, const std::string& what) 
   return fail(ErrorCode::kInvalidArgument, "shards file: " + place + ": " + what);
 }
 
+std::string trimmed_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
 Result<std::string> text_of(const Json& object, const std::string& place, const char* name) {
   if (!object.is_object() || !object.contains(name) || !object[name].is_string() ||
       object[name].get<std::string>().empty())
     return wrong(place, fmt::format("\"{}\" must be a text that is not empty", name));
   return object[name].get<std::string>();
+}
+
+// What is wrong with a conninfo that must not name these keywords; libpq itself says what it holds.
+std::optional<std::string> fault_of_conninfo(const std::string& conninfo,
+                                             std::initializer_list<std::string_view> banned) {
+  if (conninfo.starts_with("postgres://") || conninfo.starts_with("postgresql://"))
+    return "must be keywords (host=… port=… dbname=…), not a URI";
+  char* message = nullptr;
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
+      PQconninfoParse(conninfo.c_str(), &message), &PQconninfoFree);
+  const std::unique_ptr<char, decltype(&PQfreemem)> owned(message, &PQfreemem);
+  if (!options) return fmt::format("cannot be read by libpq ({})", message ? trimmed_line(message) : "out of memory");
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option)
+    if (option->val != nullptr && std::ranges::find(banned, std::string_view(option->keyword)) != banned.end())
+      return fmt::format("must not name a {}", option->keyword);
+  return std::nullopt;
 }
 
 Result<ShardServer> server_of(const Json& json, const std::string& place) {
@@ -32,9 +56,8 @@ Result<ShardServer> server_of(const Json& json, const std::string& place) {
   if (!conninfo) return std::unexpected(conninfo.error());
   if (*role != "primary" && *role != "replica")
     return wrong(place, "\"role\" must be primary or replica, not " + *role);
-  for (const char* word : {"user=", "password=", "user =", "password ="})
-    if (conninfo->find(word) != std::string::npos)
-      return wrong(place, "\"conninfo\" must not name a user or a password: it is stored in the topology");
+  if (auto wrong_with = fault_of_conninfo(*conninfo, {"user", "password", "passfile", "sslpassword"}))
+    return wrong(place, "\"conninfo\" " + *wrong_with + ": it is stored in the topology, which every client reads");
   return ShardServer{*name, *role == "primary" ? ShardServer::Role::kPrimary : ShardServer::Role::kReplica, *conninfo};
 }
 
@@ -46,6 +69,8 @@ Result<AdminShard> shard_of(const Json& json, const std::string& place) {
   shard.shard.id = json["id"].get<ShardId>();
   const auto admin = text_of(json, place, "admin");
   if (!admin) return std::unexpected(admin.error());
+  if (auto wrong_with = fault_of_conninfo(*admin, {"password", "sslpassword"}))
+    return wrong(place, "\"admin\" " + *wrong_with + " (a password belongs into a passfile=…)");
   shard.admin = *admin;
   if (!json.contains("servers") || !json["servers"].is_array()) return wrong(place, "\"servers\" must be a list");
   size_t primaries = 0;

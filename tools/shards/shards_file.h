@@ -6,7 +6,8 @@
 //                            {"name": "s0-replica1", "role": "replica", "conninfo": "host=/run/s0r
 //                            dbname=tidemark"}]}]}
 //
-// A server's conninfo goes into the topology, where everybody reads it: user and password are refused there.
+// A server's conninfo goes into the topology, where everybody reads it: user, passwords and passfile are refused
+// there, and URIs, which can carry them. `admin` may name a passfile, but no password.
 #pragma once
 
 #include <filesystem>

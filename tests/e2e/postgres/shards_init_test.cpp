@@ -180,6 +180,16 @@ TEST_F(ShardsInitTest, RefusesFilesThatAreNotWhole) {
   EXPECT_THAT(init({}, R"({"shards":[{"id":0,"admin":"host=/x dbname=y","servers":[{"name":"a","role":"primary",)"
                        R"("conninfo":"host=/x user=me"}]}]})"),
               HasSubstr("must not name a user"));
+  const auto with_conninfo = [](const std::string& conninfo) {
+    return R"({"shards":[{"id":0,"admin":"host=/x dbname=y","servers":[{"name":"a","role":"primary","conninfo":")" +
+           conninfo + R"("}]}]})";
+  };
+  EXPECT_THAT(init({}, with_conninfo("postgresql://me:secret@/y")), HasSubstr("not a URI"));
+  EXPECT_THAT(init({}, with_conninfo("host=/x password = 'secret'")), HasSubstr("must not name a password"));
+  EXPECT_THAT(init({}, with_conninfo("host=/x sslpassword=s")), HasSubstr("must not name a sslpassword"));
+  EXPECT_THAT(init({}, with_conninfo("host=/x dbname='user=me'x=")), HasSubstr("cannot be read by libpq"));
+  EXPECT_THAT(init({}, R"({"shards":[{"id":0,"admin":"host=/x password=secret","servers":[]}]})"),
+              HasSubstr("must not name a password"));
   EXPECT_THAT(init({}, shards_json("0", "0")), HasSubstr("id 0 is given twice"));
 }
 
