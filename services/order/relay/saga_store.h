@@ -35,7 +35,7 @@ struct Saga {
   int attempts = 0;   // this one among them
   int64_t claim = 0;  // by which every write proves that the saga is still ours
   Duration waited{};  // from its being due to the claim
-  std::vector<SagaLine> lines;
+  std::vector<SagaLine> lines{};
 };
 
 enum class ConfirmOutcome : uint8_t { kConfirmed, kReReserved, kOutOfStock, kNoProduct, kReleased };
