@@ -81,5 +81,7 @@ class OrderMetrics {
 inline uint64_t statements_of_write(size_t buckets, size_t statements) {
   return buckets + statements + 4;
 }
+// Of a read past the cache: ownership, the rows, ownership again.
+inline constexpr uint64_t kStatementsOfQuery = 3;
 
 }  // namespace tidemark::order

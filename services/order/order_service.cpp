@@ -28,6 +28,20 @@ Error no_order(int64_t id) {
   return {ErrorCode::kNotFound, "order_id: there is no order " + std::to_string(id)};
 }
 
+// An order that a replica does not know may have been placed a moment ago: whoever has its id has it from somewhere.
+void find_order(Call call, std::shared_ptr<OrderStore> store, int64_t id, client::ReadOptions options,
+                client::Callback<OrderAnswer> done) {
+  OrderStore& from = *store;
+  from.get(id, options, [call, store, id, options, done = std::move(done)](OrderAnswer answer) mutable {
+    const bool is_sure = !answer || answer->has_value() || answer->origin() != client::Origin::kReplica;
+    if (is_sure) return done(std::move(answer));
+    options.timeout = call->time_left();
+    options.is_cache_bypassed = true;
+    options.may_use_replica = false;
+    store->get(id, options, std::move(done));
+  });
+}
+
 void answer_placed(GrpcCall& call, Result<Placed> placed, pb::PlaceOrderResponse& response) {
   if (!placed) return call.finish(placed.error());
   if (!placed->has_same_lines) {
@@ -85,17 +99,17 @@ grpc::ServerUnaryReactor* OrderService::GetOrder(grpc::CallbackServerContext* co
   if (!call->is_admitted()) return reactor;
   if (Status checked = check_get(*request); !checked) return call->finish(checked.error()), reactor;
   auto max_stale = request->has_max_stale_ms() ? std::optional(request->max_stale_ms()) : std::nullopt;
-  store_->get(request->order_id(), catalog::read_options(call->time_left(), max_stale, false),
-              [call, response, id = request->order_id()](OrderAnswer answer) {
-                if (!answer) return call->finish(answer.error());
-                pb::Freshness& freshness = *response->mutable_freshness();
-                freshness.set_origin(std::string(client::to_string(answer->origin())));
-                freshness.set_staleness_ms(answer->staleness_ms());
-                add_freshness_trailers(*call, freshness.origin(), freshness.staleness_ms());
-                if (answer->is_absent()) return call->finish(no_order(id));
-                *response->mutable_order() = answer->value();
-                call->finish(grpc::Status::OK);
-              });
+  find_order(call, store_, request->order_id(), catalog::read_options(call->time_left(), max_stale, false),
+             [call, response, id = request->order_id()](OrderAnswer answer) {
+               if (!answer) return call->finish(answer.error());
+               pb::Freshness& freshness = *response->mutable_freshness();
+               freshness.set_origin(std::string(client::to_string(answer->origin())));
+               freshness.set_staleness_ms(answer->staleness_ms());
+               add_freshness_trailers(*call, freshness.origin(), freshness.staleness_ms());
+               if (answer->is_absent()) return call->finish(no_order(id));
+               *response->mutable_order() = answer->value();
+               call->finish(grpc::Status::OK);
+             });
   return reactor;
 }
 

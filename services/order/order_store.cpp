@@ -1,11 +1,9 @@
 #include "services/order/order_store.h"
 
-#include <boost/asio/io_context.hpp>
 #include <utility>
 
 #include "base/id/row_id.h"
 #include "services/catalog/product_sql.h"
-#include "services/order/owned_read.h"
 
 namespace tidemark::order {
 namespace {
@@ -57,8 +55,7 @@ class RepositoryStore : public OrderStore {
  public:
   RepositoryStore(std::shared_ptr<client::CacheClient> cache, std::shared_ptr<client::Database> database,
                   std::shared_ptr<OrderMetrics> metrics)
-      : cache_(cache),
-        database_(database),
+      : database_(database),
         metrics_(std::move(metrics)),
         orders_(cache, database, {.sql = kSelectOrder, .batch_sql = kSelectOrders, .from_rows = order_of_rows}),
         lists_(cache, database, {.sql = kSelectNewestIds, .from_rows = newest_of_rows}),
@@ -69,16 +66,12 @@ class RepositoryStore : public OrderStore {
   void find_by_key(int64_t customer_id, std::string key, Duration timeout,
                    Callback<Result<std::optional<pb::Order>>> done) override {
     const Bucket bucket = bucket_of_row_id(customer_id);
-    metrics_->count_statements("look_up", 2);
-    read_owned(cache_->context(), database_,
-               {.bucket = bucket,
-                .statements = {{.sql = kSelectOrderByKey,
-                                .params = {std::to_string(bucket), std::to_string(customer_id), std::move(key)}}},
-                .timeout = timeout},
-               [done = std::move(done)](Result<std::vector<ResultSet>> results) mutable {
-                 if (!results) return done(std::unexpected(results.error()));
-                 done(find_order(results->at(0)));
-               });
+    query(bucket, "look_up",
+          {.sql = kSelectOrderByKey, .params = {std::to_string(bucket), std::to_string(customer_id), std::move(key)}},
+          {.timeout = timeout, .may_use_replica = false}, [done = std::move(done)](Result<ResultSet> set) mutable {
+            if (!set) return done(std::unexpected(set.error()));
+            done(find_order(*set));
+          });
   }
 
   void reserve(ReservationKey key, Duration ttl, WriteOptions options, Callback<Result<Reserved>> done) override {
@@ -146,19 +139,17 @@ class RepositoryStore : public OrderStore {
   void older(int64_t customer_id, int64_t below, int limit, ReadOptions options,
              Callback<Result<std::vector<int64_t>>> done) override {
     const Bucket bucket = bucket_of_row_id(customer_id);
-    metrics_->count_statements("list", 2);
-    read_owned(cache_->context(), database_,
-               {.bucket = bucket,
-                .statements = {{.sql = kSelectOlderIds,
-                                .params = {std::to_string(bucket), std::to_string(customer_id), std::to_string(below),
-                                           std::to_string(limit)}}},
-                .timeout = options.timeout},
-               [done = std::move(done)](Result<std::vector<ResultSet>> results) mutable {
-                 if (!results) return done(std::unexpected(results.error()));
-                 auto ids = newest_of_rows(rows_of(results->at(0)));
-                 if (!ids) return done(std::unexpected(ids.error()));
-                 done(std::vector<int64_t>(ids->ids().begin(), ids->ids().end()));
-               });
+    query(
+        bucket, "list",
+        {.sql = kSelectOlderIds,
+         .params = {std::to_string(bucket), std::to_string(customer_id), std::to_string(below), std::to_string(limit)}},
+        {.timeout = options.timeout, .may_use_replica = false, .session = options.session},
+        [done = std::move(done)](Result<ResultSet> set) mutable {
+          if (!set) return done(std::unexpected(set.error()));
+          auto ids = newest_of_rows(rows_of(*set));
+          if (!ids) return done(std::unexpected(ids.error()));
+          done(std::vector<int64_t>(ids->ids().begin(), ids->ids().end()));
+        });
   }
 
  private:
@@ -172,6 +163,18 @@ class RepositoryStore : public OrderStore {
     if (!order) return std::unexpected(order.error());
     if (!*order) return fail(ErrorCode::kInternal, "shop.orders: the order has no lines");
     return CancelOutcome{.before = *state, .order = std::move(**order)};
+  }
+
+  // Past the cache, from whoever owns the bucket.
+  void query(Bucket bucket, const char* kind, Statement statement, client::QueryOptions options,
+             Callback<Result<ResultSet>> done) {
+    metrics_->count_statements(kind, kStatementsOfQuery);
+    std::vector<Statement> statements{std::move(statement)};
+    database_->async_query({bucket}, std::move(statements), options,
+                           [done = std::move(done)](Result<client::Queried> queried) mutable {
+                             if (!queried) return done(std::unexpected(queried.error()));
+                             done(std::move(queried->results.at(0)));
+                           });
   }
 
   // The product's row changes with its stock, so its key is dropped at once; the stream does the same a little later.
@@ -192,7 +195,6 @@ class RepositoryStore : public OrderStore {
     lists_.async_invalidate(commit, {list_key_of(customer_id)}, [](Result<int64_t>) {});
   }
 
-  std::shared_ptr<client::CacheClient> cache_;
   std::shared_ptr<client::Database> database_;
   std::shared_ptr<OrderMetrics> metrics_;
   client::Repository<OrderById> orders_;

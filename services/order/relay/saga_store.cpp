@@ -94,8 +94,7 @@ class RealSagaStore : public SagaStore {
  public:
   RealSagaStore(std::shared_ptr<client::CacheClient> cache, std::shared_ptr<client::Database> database,
                 std::shared_ptr<OrderMetrics> metrics)
-      : cache_(cache),
-        database_(database),
+      : database_(database),
         metrics_(std::move(metrics)),
         orders_(cache, database, {.sql = kSelectOrder, .batch_sql = kSelectOrders, .from_rows = order_of_rows}),
         lists_(cache, database, {.sql = kSelectNewestIds, .from_rows = newest_of_rows}),
@@ -103,11 +102,7 @@ class RealSagaStore : public SagaStore {
                   {.sql = catalog::kSelectProduct,
                    .from_rows = client::one_row<catalog::pb::Product>(catalog::product_of_row)}) {}
 
-  std::vector<ShardId> shards() override {
-    std::vector<ShardId> ids;
-    for (const Shard& shard : cache_->topology()->shards) ids.push_back(shard.id);
-    return ids;
-  }
+  std::vector<ShardId> shards() override { return database_->shards(); }
 
   void claim(ShardId shard, int64_t claim, Duration lease, size_t count_max,
              Callback<Result<std::vector<Saga>>> done) override {
@@ -211,16 +206,13 @@ class RealSagaStore : public SagaStore {
 
   // One statement on a shard's primary, a transaction of its own. The functions guard the buckets they find.
   void ask(ShardId shard, const char* kind, Statement statement, Callback<Result<ResultSet>> done) {
-    shardrouter::ShardPool* pool = database_->pool(shard);
-    if (pool == nullptr) return done(fail(ErrorCode::kUnavailable, "there is no such shard any more"));
     metrics_->count_statements(kind, 1);
-    shardrouter::Pipeline pipeline;
-    pipeline.groups.push_back({std::move(statement)});
-    pool->run(shardrouter::ShardPool::Target::kPrimary, Lsn{}, std::move(pipeline), kShardTimeout,
-              [done = std::move(done)](Result<std::vector<ResultSet>> results) mutable {
-                if (!results) return done(std::unexpected(results.error()));
-                done(std::move(results->at(0)));
-              });
+    std::vector<Statement> statements{std::move(statement)};
+    database_->async_on_shard(shard, std::move(statements), kShardTimeout,
+                              [done = std::move(done)](Result<std::vector<ResultSet>> results) mutable {
+                                if (!results) return done(std::unexpected(results.error()));
+                                done(std::move(results->at(0)));
+                              });
   }
 
   void ask_number(ShardId shard, const char* kind, Statement statement, Callback<Result<int64_t>> done) {
@@ -230,7 +222,6 @@ class RealSagaStore : public SagaStore {
     });
   }
 
-  std::shared_ptr<client::CacheClient> cache_;
   std::shared_ptr<client::Database> database_;
   std::shared_ptr<OrderMetrics> metrics_;
   client::Repository<OrderById> orders_;

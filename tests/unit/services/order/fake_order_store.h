@@ -22,6 +22,7 @@ class FakeOrderStore : public OrderStore {
   std::deque<Error> reserve_errors, place_errors;  // given instead of, or (kOutcomeUnknown) after doing it
   bool is_unknown_done = true;                     // was the write with an unknown outcome done?
   std::optional<pb::Order> overtaken_by;           // appears between look-up and place
+  bool does_replica_lag = false;                   // and every read that may is answered by one
   int reserves = 0, places = 0, releases = 0, olders = 0;
 
   int64_t taken() const {
@@ -73,7 +74,10 @@ class FakeOrderStore : public OrderStore {
     }
     done(std::nullopt);
   }
-  void get(int64_t order_id, client::ReadOptions, client::Callback<OrderAnswer> done) override { done(find(order_id)); }
+  void get(int64_t order_id, client::ReadOptions options, client::Callback<OrderAnswer> done) override {
+    if (does_replica_lag && options.may_use_replica) return done(absent(client::Origin::kReplica));
+    done(options.is_cache_bypassed ? find(order_id, client::Origin::kPrimary) : find(order_id));
+  }
   void get_many(std::vector<int64_t> order_ids, client::ReadOptions,
                 client::Callback<std::vector<OrderAnswer>> done) override {
     std::vector<OrderAnswer> answers;
@@ -111,14 +115,15 @@ class FakeOrderStore : public OrderStore {
     held[{key.order_id, key.sku}] = key.quantity;
     return {ReserveOutcome::kReserved, prices[key.sku]};
   }
-  OrderAnswer find(int64_t id) const {
+  OrderAnswer find(int64_t id, client::Origin origin = client::Origin::kNode) const {
     for (const auto& [key, order] : orders) {
       if (order.id() == id) {
-        return client::Cached<pb::Order>(std::make_shared<const pb::Order>(order), client::Origin::kNode, 3, Instant{});
+        return client::Cached<pb::Order>(std::make_shared<const pb::Order>(order), origin, 3, Instant{});
       }
     }
-    return client::Cached<pb::Order>(nullptr, client::Origin::kReplica, 12, Instant{});
+    return absent(origin);
   }
+  static OrderAnswer absent(client::Origin origin) { return client::Cached<pb::Order>(nullptr, origin, 3, Instant{}); }
   std::vector<int64_t> ids_of(int64_t customer_id, int64_t below, int limit) const {
     std::set<int64_t, std::greater<>> ids;
     for (const auto& [key, order] : orders) {
