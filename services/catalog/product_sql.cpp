@@ -32,11 +32,10 @@ constexpr const char* kSetStock =
     "UPDATE catalog.product SET stock = $3::bigint WHERE bucket = $1::int AND sku = $2 "
     "RETURNING sku, version, section, description, size_bytes, price_cents, stock, row_version";
 
-constexpr const char* kSelectSection =
-    "SELECT sku FROM catalog.product WHERE section = $1 AND sku > $2 ORDER BY sku LIMIT $3::int";
+constexpr const char* kSelectSection = "SELECT bucket, sku FROM catalog.product WHERE section = $1 AND sku > $2";
 // A range, not a pattern: the prefix is data, and no character of it means anything else than itself.
 constexpr const char* kSelectPrefix =
-    "SELECT sku FROM catalog.product WHERE sku >= $1 AND sku < $2 AND sku > $3 ORDER BY sku LIMIT $4::int";
+    "SELECT bucket, sku FROM catalog.product WHERE sku >= $1 AND sku < $2 AND sku > $3";
 
 }  // namespace
 
@@ -73,14 +72,22 @@ Result<pb::Product> product_of_row(const client::Row& row) {
   return product;
 }
 
-shardrouter::Statement select_skus(const SkuRange& range) {
-  std::string limit = std::to_string(range.limit);
-  if (!range.section.empty()) return {.sql = kSelectSection, .params = {range.section, range.after, std::move(limit)}};
+client::ScatterQuery sku_query(const SkuRange& range) {
+  client::ScatterQuery query;
+  query.order_by = {{.name = "sku"}};
+  query.limit = range.limit;
+  if (!range.section.empty()) {
+    query.sql = kSelectSection;
+    query.params = {range.section, range.after};
+    return query;
+  }
   // The column compares bytes (COLLATE "C"), so the range ends where the prefix's last byte would be the next one. A
   // sku has no byte above 'z', so there is one.
   std::string end = range.prefix;
   ++end.back();
-  return {.sql = kSelectPrefix, .params = {range.prefix, std::move(end), range.after, std::move(limit)}};
+  query.sql = kSelectPrefix;
+  query.params = {range.prefix, std::move(end), range.after};
+  return query;
 }
 
 shardrouter::Statement update_field(Bucket bucket, const std::string& sku, ProductField field, int64_t value) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/key_family.h"
+#include "client/query.h"
 #include "client/row.h"
 #include "services/catalog/proto/catalog.pb.h"
 #include "shardrouter/sql/statement.h"
@@ -36,7 +37,7 @@ struct SkuRange {
   std::string after{};  // skus greater than this; empty: from the first
   size_t limit = 0;
 };
-shardrouter::Statement select_skus(const SkuRange& range);  // column sku
+client::ScatterQuery sku_query(const SkuRange& range);  // column sku
 
 enum class ProductField : uint8_t { kPrice, kStock };
 shardrouter::Statement update_field(Bucket bucket, const std::string& sku, ProductField field, int64_t value);

@@ -1,46 +1,35 @@
 #include "services/catalog/product_store.h"
 
 #include <algorithm>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "base/io/system_clock.h"
+
 namespace tidemark::catalog {
 namespace {
 
-// The next skus of every shard, merged. What a moved bucket left behind on its old shard counts once.
-struct Scatter {
-  size_t limit = 0;
-  size_t shards_left = 0;
-  std::vector<std::string> skus;
-  client::Callback<Result<SkuPage>> done;
-
-  void on_part(Result<std::vector<shardrouter::ResultSet>> part) {
-    if (!done) return;
-    if (!part) return std::exchange(done, nullptr)(std::unexpected(part.error().with_context("list of skus")));
-    for (const auto& row : part->at(0).rows) skus.push_back(row.at(0).value_or(""));
-    if (--shards_left > 0) return;
-    std::ranges::sort(skus);
-    skus.erase(std::ranges::unique(skus).begin(), skus.end());
-    if (skus.size() > limit) skus.resize(limit);
-    std::exchange(done, nullptr)(SkuPage{.skus = std::move(skus)});
+// How fresh a scatter read is: as its stalest part.
+void set_freshness(SkuPage& page, const std::vector<client::QuerySource>& sources, Instant start) {
+  for (const client::QuerySource& source : sources) {
+    const auto age = std::chrono::ceil<std::chrono::milliseconds>(std::max(Duration::zero(), start - source.as_of));
+    if (source.origin == client::Origin::kPrimary && age.count() <= page.staleness_ms) continue;
+    page.origin = source.origin;
+    page.staleness_ms = std::max<int64_t>(page.staleness_ms, age.count());
   }
-};
+}
 
-void scatter_skus(const Topology& topology, client::Database& database, SkuRange range, Duration timeout,
-                  client::Callback<Result<SkuPage>> done) {
-  auto scatter = std::make_shared<Scatter>(
-      Scatter{.limit = range.limit, .shards_left = topology.shards.size(), .skus = {}, .done = std::move(done)});
-  for (const Shard& shard : topology.shards) {
-    shardrouter::ShardPool* pool = database.pool(shard.id);
-    if (pool == nullptr) {
-      scatter->on_part(fail(ErrorCode::kUnavailable, "shard " + std::to_string(shard.id) + " is not known any more"));
-      continue;
-    }
-    pool->run(shardrouter::ShardPool::Target::kPrimary, Lsn{}, {.groups = {{select_skus(range)}}}, timeout,
-              [scatter](Result<std::vector<shardrouter::ResultSet>> part) { scatter->on_part(std::move(part)); });
+Result<SkuPage> page_of(Result<client::Scattered> scattered, Instant start) {
+  if (!scattered) return std::unexpected(scattered.error().with_context("list of skus"));
+  SkuPage page;
+  for (size_t i = 0; i < scattered->rows.rows.size(); ++i) {
+    auto sku = client::Row(scattered->rows, i).text("sku");
+    if (!sku) return std::unexpected(sku.error());
+    page.skus.emplace_back(*sku);
   }
+  set_freshness(page, scattered->sources, start);
+  return page;
 }
 
 class RepositoryStore : public ProductStore {
@@ -63,9 +52,13 @@ class RepositoryStore : public ProductStore {
   }
 
   void list_skus(SkuRange range, client::ReadOptions options, client::Callback<Result<SkuPage>> done) override {
-    boost::asio::dispatch(
-        cache_->context(), [this, range = std::move(range), options, done = std::move(done)]() mutable {
-          scatter_skus(*cache_->topology(), *database_, std::move(range), options.timeout, std::move(done));
+    client::QueryOptions query_options{
+        .timeout = options.timeout, .may_use_replica = options.may_use_replica, .session = options.session};
+    if (options.max_stale) query_options.max_stale = std::min(*options.max_stale, query_options.max_stale);
+    database_->async_scatter(
+        sku_query(range), query_options,
+        [start = io::steady_now(), done = std::move(done)](Result<client::Scattered> scattered) mutable {
+          done(page_of(std::move(scattered), start));
         });
   }
 

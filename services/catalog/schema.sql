@@ -17,8 +17,8 @@ CREATE TABLE IF NOT EXISTS catalog.product (
 );
 
 -- Lists ask every shard for the next skus of a section, or from a prefix on; both are short ranges of these.
-CREATE INDEX IF NOT EXISTS product_section ON catalog.product (section, sku);
-CREATE INDEX IF NOT EXISTS product_sku ON catalog.product (sku);
+CREATE INDEX IF NOT EXISTS product_section ON catalog.product (section, sku) INCLUDE (bucket);
+CREATE INDEX IF NOT EXISTS product_sku ON catalog.product (sku) INCLUDE (bucket);
 
 -- Whoever updates a row, psql too, gives it a new version: that is what tells an old answer from a new one.
 CREATE OR REPLACE FUNCTION catalog.bump_row_version() RETURNS trigger LANGUAGE plpgsql AS $$

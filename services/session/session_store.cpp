@@ -1,8 +1,6 @@
 #include "services/session/session_store.h"
 
 #include <algorithm>
-#include <boost/asio/dispatch.hpp>
-#include <boost/asio/io_context.hpp>
 #include <utility>
 
 namespace tidemark::session {
@@ -83,15 +81,12 @@ class RepositoryStore : public SessionStore {
 
   void find_ended(ShardId shard, UnixMillis now, size_t limit, Duration timeout,
                   Callback<Result<std::vector<EndedSession>>> done) override {
-    boost::asio::dispatch(cache_->context(), [this, shard, now, limit, timeout, done = std::move(done)]() mutable {
-      shardrouter::ShardPool* pool = database_->pool(shard);
-      if (pool == nullptr) return done(fail(ErrorCode::kUnavailable, "there is no such shard any more"));
-      pool->run(shardrouter::ShardPool::Target::kPrimary, Lsn{}, {.groups = {{select_ended(now, limit)}}}, timeout,
-                [done = std::move(done)](Result<std::vector<shardrouter::ResultSet>> results) mutable {
-                  if (!results) return done(std::unexpected(results.error()));
-                  done(ended_of(results->at(0)));
-                });
-    });
+    std::vector<shardrouter::Statement> statements{select_ended(now, limit)};
+    database_->async_on_shard(shard, std::move(statements), timeout,
+                              [done = std::move(done)](Result<std::vector<shardrouter::ResultSet>> results) mutable {
+                                if (!results) return done(std::unexpected(results.error()));
+                                done(ended_of(results->at(0)));
+                              });
   }
 
   void delete_ended(std::vector<EndedSession> ended, UnixMillis now, Duration timeout,

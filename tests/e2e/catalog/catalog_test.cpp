@@ -288,9 +288,10 @@ TEST_F(CatalogE2e, AGarbagePageTokenIsRefused) {
 }
 
 TEST_F(CatalogE2e, ListsAskTheirIndexes) {
-  for (const char* sql : {"SELECT sku FROM catalog.product WHERE section = 'x' AND sku > 'a' ORDER BY sku LIMIT 21",
-                          "SELECT sku FROM catalog.product WHERE sku >= 'zz' AND sku < 'z{' AND sku > '' ORDER BY sku "
-                          "LIMIT 21"}) {
+  for (const char* sql :
+       {"SELECT bucket, sku FROM catalog.product WHERE section = 'x' AND sku > 'a' ORDER BY sku LIMIT 21",
+        "SELECT bucket, sku FROM catalog.product WHERE sku >= 'zz' AND sku < 'z{' AND sku > '' ORDER BY sku "
+        "LIMIT 21"}) {
     auto plan = cluster_->psql("s0-primary", std::string("SET enable_seqscan = off; SET enable_bitmapscan = off; "
                                                          "EXPLAIN (COSTS OFF) ") +
                                                  sql);

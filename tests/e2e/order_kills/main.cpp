@@ -97,13 +97,25 @@ class KillRun {
     }
     are_held_ = is_held;
   }
-  void let_reservations_expire() {
-    cluster_.execute(
+  // What a relay does that is late: it finds reservations expired, and their stock sold to others.
+  void make_reservations_due() {
+    at_primaries(
         fmt::format("UPDATE catalog.reservation SET expires_at = now() - interval '1 s' WHERE state = 'held' AND sku "
                     "LIKE 'run{}-%'",
                     run_));
-    // Of some the stock is gone at once, as if others had bought it; the rest is left to the relays' own sweep.
-    cluster_.execute("SELECT catalog.expire_reservations(3)");
+  }
+  void give_back_what_is_due() { at_primaries("SELECT catalog.expire_reservations(1000)"); }
+  void at_primaries(const std::string& sql) {
+    for (const std::string_view primary : kPrimaries) {
+      // After a crash nobody may have opened the incarnation yet.
+      std::string trouble;
+      EXPECT_TRUE(wait_until([&] {
+        auto done = cluster_.processes().psql(primary, "SELECT tidemark.open_incarnation(); " + sql);
+        if (!done) trouble = done.error().to_string();
+        return done.has_value();
+      })) << sql
+          << ": " << trouble;
+    }
   }
 
   template <typename Future>
@@ -116,14 +128,18 @@ class KillRun {
         is_crashed = true;
         crash();
       }
-      if (are_held_ && now_ms >= 400) release_relays();
+      if (are_held_ && now_ms >= 400 && !is_late_) {
+        is_late_ = true;
+        make_reservations_due();
+        give_back_what_is_due();
+      }
       revive();
     }
     if (!is_crashed) crash();
     if (are_held_) release_relays();
   }
   void release_relays() {
-    let_reservations_expire();
+    make_reservations_due();
     hold_up_relays(false);
   }
   void crash() {
@@ -228,7 +244,7 @@ class KillRun {
   std::vector<Told> told_;
   std::vector<std::string> wrong_;
   int deaths_ = 0;
-  bool is_reached_ = false, are_held_ = false;
+  bool is_reached_ = false, are_held_ = false, is_late_ = false;
 };
 
 void print(const Figures& figures) {

@@ -142,11 +142,12 @@ TEST_F(ListingTest, NamesTheFieldOfBadInput) {
   EXPECT_EQ(store_->last_range.limit, 21u);  // the default page and one more
 }
 
-TEST(SelectSkus, APrefixIsARangeOfBytes) {
-  auto statement = select_skus({.prefix = "libc+", .after = "libc+x", .limit = 7});
-  EXPECT_THAT(statement.params, ElementsAre("libc+", "libc,", "libc+x", "7"));
-  EXPECT_THAT(select_skus({.prefix = "oz", .limit = 7}).params, ElementsAre("oz", "o{", "", "7"));
-  EXPECT_THAT(select_skus({.section = "sh'; --", .after = "a", .limit = 1}).params, ElementsAre("sh'; --", "a", "1"));
+TEST(SkuQuery, APrefixIsARangeOfBytes) {
+  auto query = sku_query({.prefix = "libc+", .after = "libc+x", .limit = 7});
+  EXPECT_THAT(query.params, ElementsAre("libc+", "libc,", "libc+x"));
+  EXPECT_EQ(query.limit, 7u);
+  EXPECT_THAT(sku_query({.prefix = "oz", .limit = 7}).params, ElementsAre("oz", "o{", ""));
+  EXPECT_THAT(sku_query({.section = "sh'; --", .after = "a", .limit = 1}).params, ElementsAre("sh'; --", "a"));
 }
 
 }  // namespace
