@@ -52,8 +52,9 @@ class Customers {
 
   struct Call {
     ShopEvent request{};  // the asking half of an event
-    std::string token{};  // x-tidemark-token to carry; empty: none
-    Duration delay{};     // to be made that much later
+    // x-tidemark-token to carry; empty: a session of reads and writes begins; none: the caller wants none.
+    std::optional<std::string> token{};
+    Duration delay{};  // to be made that much later
   };
   // Somebody comes by. Nothing: everyone in sight is busy.
   std::optional<Call> arrive();

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -52,8 +54,8 @@ struct GrpcCall {
   // Takes what is of interest out of the context and the response; after status and times are set.
   std::function<void(GrpcCall&)> take_answer;
 
-  void begin(Duration deadline, const std::string& token) {
-    if (!token.empty()) context.AddMetadata(kTokenMetadata, token);
+  void begin(Duration deadline, const std::optional<std::string>& token) {
+    if (token) context.AddMetadata(kTokenMetadata, *token);
     context.set_deadline(std::chrono::system_clock::now() + deadline);
     finished.started = io::steady_now();
     finished.start_us = io::unix_now_us();

@@ -148,7 +148,7 @@ class GrpcShopClient final : public ShopClient {
     call->mailbox = &mailbox_;
     call->finished = asked;
     call->take_answer = std::move(take);
-    call->begin(options_.deadline, "");
+    call->begin(options_.deadline, std::nullopt);
     return call;
   }
 

@@ -43,6 +43,8 @@ class OneCustomer : public testing::Test {
   static std::optional<Customers::Call> sign_in(Customers& customers) {
     const auto create = customers.arrive();
     EXPECT_EQ(create->request.action, CustomerAction::kCreateSession);
+    EXPECT_EQ(create->token, "");  // it wants one
+    EXPECT_FALSE(create->request.has_carried_token);
     const auto show = customers.answered(ok(*create), "token-1");
     EXPECT_EQ(show->request.action, CustomerAction::kGetSession);
     EXPECT_EQ(show->token, "token-1");
@@ -120,7 +122,7 @@ TEST_F(OneCustomer, SignedOutIsTriedOnceWithItsTokenAndThenByThievesBeforeItSign
     const auto thief = customers.arrive();
     ASSERT_EQ(thief->request.action, CustomerAction::kGetSession);
     EXPECT_EQ(thief->request.session, revoke->request.session);
-    EXPECT_EQ(thief->token, "");
+    EXPECT_EQ(thief->token, std::nullopt);
     EXPECT_FALSE(thief->request.has_carried_token);
     EXPECT_FALSE(customers.answered(failed(*thief, kNotFound), "thief's"));
   }
