@@ -16,10 +16,6 @@ using namespace std::chrono_literals;
 
 constexpr const char* kPrimaries[] = {"s0-primary", "s1-primary"};
 
-void add(std::vector<std::string>& to, const std::vector<std::string>& more) {
-  to.insert(to.end(), more.begin(), more.end());
-}
-
 }  // namespace
 
 OrderCluster::OrderCluster(Settings settings)
@@ -38,9 +34,7 @@ OrderCluster::OrderCluster(Settings settings)
   options_.relays = settings.relays;
   options_.order_program = "tidemark-order-killable";
   options_.relay_program = "tidemark-order-relay-killable";
-  // A name of its own: a killed process finds its lane of row ids again.
-  options_.order_arguments = {"--instance", "order"};
-  add(options_.order_arguments, settings.order_arguments);
+  options_.order_arguments = settings.order_arguments;
   options_.relay_arguments = settings.relay_arguments;
   options_.stop_on_destroy = true;
 }
