@@ -150,7 +150,7 @@ class Repository {
         [core = core_, key = std::move(key), statements = std::move(statements),
          options](Callback<Result<WrittenThrough<Value>>> done) mutable {
           core->write_through(
-              items_of({std::move(key)}), std::move(statements), options,
+              items_of({std::move(key)}), transaction_of(std::move(statements)), options,
               [done = std::move(done)](Result<RawWrittenThrough> raw) mutable {
                 if (!raw) return done(std::unexpected(std::move(raw.error())));
                 auto many = typed_rows(std::move(*raw));
@@ -160,16 +160,24 @@ class Repository {
         std::forward<Token>(token));
   }
   // The same for several different keys, whose buckets must lie on one shard: the last statements are those of the
-  // keys, one each, in their order. A statement that changes the row of an earlier
-  // one's key makes that a plain invalidation.
+  // keys, one each, in their order. A statement that changes the row of an earlier one's key makes that a plain
+  // invalidation.
   template <typename Token>
     requires RowMappedFamily<F>
   auto async_write_through_many(std::vector<Key> keys, std::vector<shardrouter::Statement> statements,
                                 WriteOptions options, Token&& token) {
+    return async_commit_through(std::move(keys), transaction_of(std::move(statements)), options,
+                                std::forward<Token>(token));
+  }
+  // The same of a Transaction, whose last run() calls are the keys' statements: it may touch other buckets of the
+  // shard, and invalidate keys of other families (a list that the row stands in) by the same commit.
+  template <typename Token>
+    requires RowMappedFamily<F>
+  auto async_commit_through(std::vector<Key> keys, Transaction transaction, WriteOptions options, Token&& token) {
     return initiate<Result<WrittenThroughMany<Value>>>(
-        [core = core_, keys = std::move(keys), statements = std::move(statements),
+        [core = core_, keys = std::move(keys), transaction = std::move(transaction),
          options](Callback<Result<WrittenThroughMany<Value>>> done) mutable {
-          core->write_through(items_of(keys), std::move(statements), options,
+          core->write_through(items_of(keys), std::move(transaction), options,
                               [done = std::move(done)](Result<RawWrittenThrough> raw) mutable {
                                 if (!raw) return done(std::unexpected(std::move(raw.error())));
                                 done(typed_rows(std::move(*raw)));
@@ -247,6 +255,11 @@ class Repository {
     if (!raw) return std::unexpected(std::move(raw.error()));
     return Cached<Value>(std::static_pointer_cast<const Value>(std::move(raw->object)), raw->origin, raw->staleness_ms,
                          raw->as_of);
+  }
+  static Transaction transaction_of(std::vector<shardrouter::Statement> statements) {
+    Transaction transaction;
+    for (auto& statement : statements) transaction.run(std::move(statement));
+    return transaction;
   }
   static WrittenThroughMany<Value> typed_rows(RawWrittenThrough raw) {
     WrittenThroughMany<Value> written{raw.token, {}, std::move(raw.results)};

@@ -104,9 +104,9 @@ class RepositoryCore {
                         Callback<std::vector<Result<RawAnswer>>> done) = 0;
   virtual void update(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements,
                       WriteOptions options, Callback<Result<Written>> done) = 0;
-  // The last statements are those of the items, in their order.
-  virtual void write_through(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements,
-                             WriteOptions options, Callback<Result<RawWrittenThrough>> done) = 0;
+  // The last statements of the transaction are those of the items, in their order.
+  virtual void write_through(std::vector<Result<KeyItem>> items, Transaction transaction, WriteOptions options,
+                             Callback<Result<RawWrittenThrough>> done) = 0;
   virtual void invalidate(CommitToken commit, std::vector<Result<KeyItem>> items, Callback<Result<int64_t>> done) = 0;
   // Why a blocking call is refused here: this is the context's own thread.
   virtual std::optional<Error> blocking_error() const = 0;

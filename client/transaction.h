@@ -43,7 +43,10 @@ class Transaction {
   Transaction& invalidate_key(Result<std::string> key);
 
   const std::vector<Bucket>& buckets() const { return buckets_; }  // in the order of the calls, with repetitions
-  size_t statement_count() const { return statements_.size(); }    // results of the commit: one for each run()
+  const std::vector<shardrouter::Statement>& statements() const { return statements_; }
+  // Puts another statement in the place of one; index < statement_count().
+  void replace(size_t index, shardrouter::Statement statement) { statements_[index] = std::move(statement); }
+  size_t statement_count() const { return statements_.size(); }  // results of the commit: one for each run()
 
   // run()'s statements, then the one that writes the keys into the log, if there are any; or what was wrong.
   Result<std::vector<shardrouter::Statement>> take_statements() &&;

@@ -111,8 +111,8 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
                 Callback<std::vector<Result<RawAnswer>>> done) override;
   void update(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements, WriteOptions options,
               Callback<Result<Written>> done) override;
-  void write_through(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements,
-                     WriteOptions options, Callback<Result<RawWrittenThrough>> done) override;
+  void write_through(std::vector<Result<KeyItem>> items, Transaction transaction, WriteOptions options,
+                     Callback<Result<RawWrittenThrough>> done) override;
   void invalidate(CommitToken commit, std::vector<Result<KeyItem>> items, Callback<Result<int64_t>> done) override;
   std::optional<Error> blocking_error() const override;
 

@@ -1,7 +1,6 @@
 // Staged write-through: the row as its transaction left it, handed to the key's node after the commit.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <set>
 
 #include <boost/asio/dispatch.hpp>
@@ -41,28 +40,25 @@ Status check_keys(const std::vector<Result<KeyItem>>& items, size_t statements) 
 
 }  // namespace
 
-void RepositoryImpl::write_through(std::vector<Result<KeyItem>> items, std::vector<shardrouter::Statement> statements,
-                                   WriteOptions options, Callback<Result<RawWrittenThrough>> done) {
+void RepositoryImpl::write_through(std::vector<Result<KeyItem>> items, Transaction transaction, WriteOptions options,
+                                   Callback<Result<RawWrittenThrough>> done) {
   auto refuse = [&](Error error) {
     boost::asio::post(cache_->context(), [error = std::move(error), done = std::move(done)]() mutable {
       done(std::unexpected(std::move(error)));
     });
   };
-  if (Status checked = check_keys(items, statements.size()); !checked) return refuse(checked.error());
+  if (Status checked = check_keys(items, transaction.statement_count()); !checked) return refuse(checked.error());
   std::vector<StagedRow> rows;
-  std::vector<Bucket> buckets;
+  const size_t first = transaction.statement_count() - items.size();
   for (size_t i = 0; i < items.size(); ++i) {
     StagedRow row{std::move(items[i]->key), io::random_u64()};
-    shardrouter::Statement& own = statements[statements.size() - items.size() + i];
-    auto staged = stage_statement(std::move(own), row.key, row.stage);
+    auto staged = stage_statement(transaction.statements()[first + i], row.key, row.stage);
     if (!staged) return refuse(staged.error());
-    own = std::move(staged->statement);
+    transaction.replace(first + i, std::move(staged->statement));
+    transaction.touch(bucket_of_slot(slot_of_key(row.key)));
     row.is_delete = staged->is_delete;
-    buckets.push_back(bucket_of_slot(slot_of_key(row.key)));
     rows.push_back(std::move(row));
   }
-  std::sort(buckets.begin(), buckets.end());
-  buckets.erase(std::unique(buckets.begin(), buckets.end()), buckets.end());
   auto on_written = [self = shared(), rows = std::move(rows), start = io::steady_now(),
                      done = std::move(done)](Result<Written> written) mutable {
     boost::asio::dispatch(self->cache_->context(), [self, rows = std::move(rows), start, done = std::move(done),
@@ -73,7 +69,7 @@ void RepositoryImpl::write_through(std::vector<Result<KeyItem>> items, std::vect
       done(self->on_written_through(rows, start, std::move(written)));
     });
   };
-  database_->async_write(std::move(buckets), std::move(statements), options, std::move(on_written));
+  database_->async_commit(std::move(transaction), options, std::move(on_written));
 }
 
 // What goes to the nodes is written to their links before the caller's next read of the keys can be.

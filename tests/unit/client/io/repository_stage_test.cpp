@@ -76,7 +76,7 @@ class RepositoryStageTest : public ::testing::Test {
     if (write_error_) return std::unexpected(*write_error_);
     std::vector<ResultSet> results(run.pipeline.groups[0].size() + 1);
     results[1] = {{"guard"}, {{"7"}}, "", 0};
-    results[results.size() - 4] = {{"sku", "name", "tm_staged"}, rows_, "SELECT 1", 0};
+    results[results.size() - (has_invalidations_ ? 5 : 4)] = {{"sku", "name", "tm_staged"}, rows_, "SELECT 1", 0};
     if (!more_rows_.empty()) results[results.size() - 5] = {{"sku", "name", "tm_staged"}, more_rows_, "SELECT 1", 0};
     results[results.size() - 3] = {{"xid"}, {{"55"}}, "", 0};
     results[results.size() - 2].command_tag = "COMMIT";
@@ -109,6 +109,7 @@ class RepositoryStageTest : public ::testing::Test {
   std::unique_ptr<Repository<ProductBySku>> products_;
   std::vector<std::vector<std::optional<std::string>>> rows_{{"bash", "new shell", "0/940"}};
   std::vector<std::vector<std::optional<std::string>>> more_rows_;  // of the statement before the last
+  bool has_invalidations_ = false;                                  // a statement of the transaction's own comes last
   std::optional<Error> write_error_;
   std::function<void()> on_write_;
 };
@@ -248,6 +249,23 @@ TEST_F(RepositoryStageTest, SeveralRowsOfOneShardAreStagedByOneTransaction) {
   EXPECT_EQ(node_.of("STAGE")[1][6], "product:{bash}");
   EXPECT_NE(node_.of("STAGE")[0][5], node_.of("STAGE")[1][5]);
   EXPECT_EQ(pool_->runs.size(), 1u);
+}
+
+TEST_F(RepositoryStageTest, ATransactionInvalidatesKeysOfOtherFamiliesByTheSameCommit) {
+  Transaction transaction;
+  transaction.run({kUpdate, {"s", "bash"}}).invalidate<ListOfOwner>("ann");
+  std::optional<Result<WrittenThroughMany<std::string>>> written;
+  has_invalidations_ = true;
+  products_->async_commit_through({{"bash"}}, std::move(transaction), {},
+                                  [&](auto result) { written = std::move(result); });
+  ASSERT_TRUE(run_until(context_, [&] { return written.has_value(); }));
+  ASSERT_TRUE(*written) << written->error().to_string();
+  EXPECT_EQ((*written)->values[0]->value(), "new shell");
+  EXPECT_EQ((*written)->results.size(), 1u);
+  const auto& group = pool_->runs[0].pipeline.groups[0];
+  EXPECT_NE(group[2].sql.find("cache.stage"), std::string::npos);
+  EXPECT_NE(group[3].sql.find("cache.inval"), std::string::npos);
+  EXPECT_EQ(group[3].params[0], "list:{ann}");
 }
 
 TEST_F(RepositoryStageTest, KeysAndStatementsThatDoNotFitTogetherAreRefused) {
