@@ -22,7 +22,11 @@ FreshnessState::FreshnessState(FreshnessIdentity identity, FreshnessLimits limit
       tombstones_({.bytes_max = limits.tombstone_bytes_max, .retention = limits.retention}),
       leases_(identity, {.life = limits.lease_life, .leases_max = limits.leases_max}),
       staged_(
-          {.bytes_max = limits.staged_bytes_max, .values_max = limits.staged_values_max, .life = limits.staged_life}) {}
+          {.bytes_max = limits.staged_bytes_max, .values_max = limits.staged_values_max, .life = limits.staged_life}) {
+#ifdef TIDEMARK_TEST_NO_PROOF_RULE  // of the end-to-end tests: a staged value is known by its xid alone (fill_rule.h)
+  ingredients_.stage_settled = ingredients_.stage_id = ingredients_.stage_epoch = false;
+#endif
+}
 
 void FreshnessState::set_topology(uint32_t group_epoch, uint32_t slots_version, bool gained_slots) {
   const FreshnessIdentity next{leases_.identity().incarnation, group_epoch, slots_version};

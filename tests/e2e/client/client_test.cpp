@@ -5,6 +5,8 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
+#include <map>
 #include <thread>
 
 #include "base/io/system_clock.h"
@@ -24,6 +26,7 @@ struct PriceOfProduct : KeyFamily<"price:{<sku>}", std::string, std::string> {
   static constexpr std::string_view kName = "price";
   static constexpr std::string_view kTable = "catalog.product";
   static constexpr std::array<std::string_view, 1> kKeyColumns = {"sku"};
+  static constexpr bool kOneRowPerKey = true;
 };
 using Prices = Repository<PriceOfProduct>;
 
@@ -100,6 +103,26 @@ class ClientTest : public ::testing::Test {
     return prices_->sync().update(
         {sku}, {{kInsert, {std::to_string(*Prices::bucket_of({sku})), sku, std::to_string(price)}}}, {.timeout = 5s});
   }
+  Result<WrittenThrough<std::string>> write_through(const std::string& sku, const std::string& change) {
+    return prices_->sync().write_through({sku}, {{change, {std::to_string(*Prices::bucket_of({sku})), sku}}},
+                                         {.timeout = 5s});
+  }
+  static std::string raise_to(int price) {
+    return "UPDATE catalog.product SET price_cents = " + std::to_string(price) +
+           " WHERE bucket = $1::int AND sku = $2 RETURNING sku, price_cents";
+  }
+  // What the node itself says of the key's entry.
+  std::map<std::string, std::string> verify(const std::string& sku) {
+    std::map<std::string, std::string> header;
+    auto reply = cache_
+                     ->async_command("price:{" + sku + "}", {"VERIFY", "price:{" + sku + "}"}, {.timeout = 5s},
+                                     boost::asio::use_future)
+                     .get();
+    EXPECT_TRUE(reply) << reply.error().to_string();
+    for (size_t i = 0; reply && i + 1 < reply->elements.size(); i += 2)
+      header[reply->elements[i].text] = reply->elements[i + 1].text;
+    return header;
+  }
   void psql(const std::string& sql) {
     auto output = cluster_->psql("s0-primary", sql);
     ASSERT_TRUE(output) << output.error().to_string();
@@ -155,6 +178,67 @@ TEST_F(ClientTest, OwnWritesAreReadBackAtOnce) {
     auto answer = get("own", {.timeout = 5s, .may_use_replica = false});
     ASSERT_EQ(text(answer), std::to_string(price)) << to_string(answer->origin());
   }
+}
+
+// ------------------------------------------------------------------------------------------------- write-through
+TEST_F(ClientTest, ARowWrittenThroughIsServedByItsNodeWithoutALoad) {
+  ASSERT_TRUE(set_price("through", 1));
+  ASSERT_TRUE(becomes_a_hit("through"));
+  const uint64_t loads = metric("loads", "primary") + metric("loads", "replica");
+  for (int price = 2; price <= 10; ++price) {
+    auto written = write_through("through", raise_to(price));
+    ASSERT_TRUE(written) << written.error().to_string();
+    ASSERT_TRUE(written->value && written->value->has_value());
+    EXPECT_EQ(written->value->value(), std::to_string(price));
+    EXPECT_EQ(written->results.back().columns, (std::vector<std::string>{"sku", "price_cents"}));
+    ASSERT_TRUE(eventually([&] { return verify("through")["state"] == "value"; }));
+    auto header = verify("through");
+    EXPECT_EQ(header["lo"], header["hi"]);
+    EXPECT_LE(*Lsn::parse(header["lo"]), written->token.lsn());
+    auto answer = get("through");
+    EXPECT_EQ(text(answer), std::to_string(price));
+    EXPECT_EQ(answer->origin(), Origin::kNode);
+  }
+  EXPECT_EQ(metric("loads", "primary") + metric("loads", "replica"), loads);
+  EXPECT_EQ(metric("staged", "sent"), 9u);
+  EXPECT_EQ(metric("staged", "accepted"), 9u);
+}
+
+TEST_F(ClientTest, OwnWritesThroughAreReadBackAtOnce) {
+  ASSERT_TRUE(set_price("own-through", 0));
+  for (int price = 1; price <= 50; ++price) {
+    ASSERT_TRUE(write_through("own-through", raise_to(price)));
+    auto answer = get("own-through", {.timeout = 5s, .may_use_replica = false});
+    ASSERT_EQ(text(answer), std::to_string(price)) << to_string(answer->origin());
+  }
+}
+
+TEST_F(ClientTest, ADeletedRowIsProvenAbsentByItsNode) {
+  ASSERT_TRUE(set_price("deleted", 1));
+  auto written =
+      write_through("deleted", "DELETE FROM catalog.product WHERE bucket = $1::int AND sku = $2 RETURNING sku");
+  ASSERT_TRUE(written) << written.error().to_string();
+  ASSERT_TRUE(written->value);
+  EXPECT_TRUE(written->value->is_absent());
+  ASSERT_TRUE(eventually([&] { return verify("deleted")["state"] == "absent"; }));
+  EXPECT_EQ(text(get("deleted")), "absent");
+}
+
+TEST_F(ClientTest, AWriteThatMatchesNoRowProvesNothing) {
+  auto written = write_through("never", raise_to(1));
+  ASSERT_TRUE(written) << written.error().to_string();
+  EXPECT_FALSE(written->value);
+  EXPECT_EQ(metric("staged", "no_row"), 1u);
+  EXPECT_EQ(metric("staged", "sent"), 0u);
+}
+
+TEST_F(ClientTest, AStatementThatReturnsNothingIsRefusedAndChangesNothing) {
+  ASSERT_TRUE(set_price("mute", 5));
+  auto written =
+      write_through("mute", "UPDATE catalog.product SET price_cents = 6 WHERE bucket = $1::int AND sku = $2");
+  ASSERT_FALSE(written);
+  EXPECT_NE(written.error().message.find("RETURNING"), std::string::npos) << written.error().to_string();
+  EXPECT_EQ(text(get("mute", {.timeout = 5s, .is_cache_bypassed = true})), "5");
 }
 
 // The oracle in small: a change behind the service's back must be in every answer that claims to be younger than it.
