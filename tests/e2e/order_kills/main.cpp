@@ -51,17 +51,21 @@ class KillRun {
     stock_up();
     arm(plan_.point);
     hold_up_relays(true);
-    Shoppers shoppers(address(), skus_, run_, settings.seed);
-    auto burst = std::async(std::launch::async, [&] { return shoppers.run(); });
-    watch(burst);
-    told_ = burst.get();
+    burst(0);
+    if (are_held_) {
+      make_reservations_due();
+      give_back_what_is_due();
+      burst(1);
+      make_reservations_due();
+      hold_up_relays(false);
+    }
     wait_for_death();
     clean_up();
     if (settings.plant > 0) {
       cluster_.execute(fmt::format("UPDATE catalog.product SET stock = stock + 1 WHERE sku = '{}'", skus_[0]));
     }
     const bool is_settled = cluster_.settle(120s);
-    check(is_settled, shoppers);
+    check(is_settled);
     report(begin);
   }
 
@@ -118,31 +122,22 @@ class KillRun {
     }
   }
 
-  template <typename Future>
-  void watch(Future& burst) {
+  Shoppers shoppers(uint64_t wave) const { return {address(), skus_, run_, wave, settings.seed}; }
+
+  void burst(uint64_t wave) {
     const auto begin = Clock::now();
-    bool is_crashed = !plan_.primary;
-    while (burst.wait_for(10ms) != std::future_status::ready) {
-      const auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin).count();
-      if (!is_crashed && now_ms >= plan_.crash_after_ms) {
-        is_crashed = true;
-        crash();
-      }
-      if (are_held_ && now_ms >= 400 && !is_late_) {
-        is_late_ = true;
-        make_reservations_due();
-        give_back_what_is_due();
-      }
+    auto told = std::async(std::launch::async, [&] { return shoppers(wave).run(); });
+    while (told.wait_for(10ms) != std::future_status::ready) {
+      if (Clock::now() - begin >= std::chrono::milliseconds(plan_.crash_after_ms)) crash();
       revive();
     }
-    if (!is_crashed) crash();
-    if (are_held_) release_relays();
+    crash();
+    for (Told& one : told.get()) told_.push_back(std::move(one));
   }
-  void release_relays() {
-    make_reservations_due();
-    hold_up_relays(false);
-  }
+  // Once, if this run is to.
   void crash() {
+    if (!plan_.primary || is_crashed_) return;
+    is_crashed_ = true;
     auto& processes = cluster_.processes();
     const Status stopped = processes.pg_stop(*plan_.primary, localcluster::StopMode::kImmediate);
     EXPECT_TRUE(stopped) << stopped.error().to_string();
@@ -190,7 +185,7 @@ class KillRun {
     }
   }
 
-  void check(bool is_settled, const Shoppers& shoppers) {
+  void check(bool is_settled) {
     if (!is_settled) {
       wrong_.push_back("sagas or held reservations are left after two minutes");
       for (const auto& row :
@@ -216,7 +211,7 @@ class KillRun {
                                      found == states.end() ? "lost" : found->second));
     }
     for (std::string& line : cluster_.audit(acknowledged)) wrong_.push_back(std::move(line));
-    for (std::string& line : shoppers.ask_again(told_)) wrong_.push_back(std::move(line));
+    for (std::string& line : shoppers(0).ask_again(told_)) wrong_.push_back(std::move(line));
   }
   void count(const Told& told) {
     figures_.attempts += told.attempts;
@@ -244,7 +239,7 @@ class KillRun {
   std::vector<Told> told_;
   std::vector<std::string> wrong_;
   int deaths_ = 0;
-  bool is_reached_ = false, are_held_ = false, is_late_ = false;
+  bool is_reached_ = false, are_held_ = false, is_crashed_ = false;
 };
 
 void print(const Figures& figures) {

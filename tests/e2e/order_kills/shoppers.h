@@ -29,10 +29,11 @@ class Shoppers {
  public:
   static constexpr int kCustomers = 6;
   static constexpr int kOrdersEach = 4;
+  static constexpr uint64_t kWavesMax = 2;              // bursts of one run
   static constexpr std::chrono::seconds kPatience{60};  // with one order; then the run has failed
 
-  Shoppers(std::string address, std::vector<std::string> skus, uint64_t run, uint64_t seed)
-      : address_(std::move(address)), skus_(std::move(skus)), run_(run), seed_(seed) {}
+  Shoppers(std::string address, std::vector<std::string> skus, uint64_t run, uint64_t wave, uint64_t seed)
+      : address_(std::move(address)), skus_(std::move(skus)), run_(run * kWavesMax + wave), seed_(seed) {}
 
   std::vector<Told> run() const;
   // Asks for every placed order once more: the same order again, or an error in `wrong`.
@@ -43,7 +44,8 @@ class Shoppers {
 
   std::string address_;
   std::vector<std::string> skus_;
-  uint64_t run_, seed_;
+  uint64_t run_;  // and wave: no two bursts have customers in common
+  uint64_t seed_;
 };
 
 }  // namespace tidemark::order
