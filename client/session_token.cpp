@@ -91,6 +91,14 @@ void SessionToken::absorb_read(ShardId shard, DbEpoch db_epoch, Lsn hi, bool is_
   absorb(position);
 }
 
+void SessionToken::absorb_proven(ShardId shard, DbEpoch db_epoch, Lsn lsn) {
+  for (SessionPosition& position : positions_) {
+    if (position.shard != shard || position.db_epoch != db_epoch || position.read > lsn) continue;
+    position.own = position.needed();
+    position.read = {};
+  }
+}
+
 void SessionToken::absorb(const SessionToken& other) {
   has_forgotten_writes_ = has_forgotten_writes_ || other.has_forgotten_writes_;
   const std::vector<SessionPosition> positions = other.positions_;  // `other` may be this

@@ -72,6 +72,8 @@ class SessionToken {
   void absorb_write(ShardId shard, DbEpoch db_epoch, Lsn lsn);
   // `hi`: no commit beyond it was in what was read.
   void absorb_read(ShardId shard, DbEpoch db_epoch, Lsn hi, bool is_visible_on_primary);
+  // The primary of this epoch shows every commit up to `lsn`: what was read up to there is as good as read on it.
+  void absorb_proven(ShardId shard, DbEpoch db_epoch, Lsn lsn);
   void absorb(const SessionToken& other);
 
   // What must be found again of a shard; nothing: the session never wrote or read there, as far as it remembers.
@@ -123,6 +125,7 @@ class Session {
 
   void absorb(const CommitToken& commit);
   void absorb_read(ShardId shard, DbEpoch db_epoch, Lsn hi, bool is_visible_on_primary);
+  void absorb_proven(ShardId shard, DbEpoch db_epoch, Lsn lsn);
   void absorb(const SessionToken& token);
 
   SessionToken token() const;

@@ -5,8 +5,9 @@ include(GNUInstallDirs)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Tidemark)
 set(installed_libraries tidemark_options tidemark_asio tidemark_base tidemark_base_io tidemark_shardrouter
-    tidemark_shardrouter_io tidemark_client tidemark_client_io tidemark_testing)
-# Users link Tidemark::client, their unit tests Tidemark::testing; the others come along.
+    tidemark_shardrouter_io tidemark_client tidemark_client_io tidemark_client_grpc tidemark_testing)
+# Users link Tidemark::client, their unit tests Tidemark::testing, gRPC services Tidemark::client_grpc too; the others
+# come along.
 foreach(library ${installed_libraries})
   string(REPLACE tidemark_ "" name ${library})
   set_target_properties(${library} PROPERTIES EXPORT_NAME ${name})

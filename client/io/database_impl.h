@@ -34,6 +34,7 @@ struct ReadPlan {
   shardrouter::ShardPool::Target target = shardrouter::ShardPool::Target::kPrimary;
   Lsn at_least;
   shardrouter::Freshness freshness = shardrouter::Freshness::kPlain;
+  Lsn proves{};  // kSettled: what the session has read elsewhere
 
   bool is_replica() const { return target == shardrouter::ShardPool::Target::kReplica; }
 };
@@ -113,7 +114,8 @@ class DatabaseImpl final : public Database {
   // kAborted: another server, or the same one later, may do better.
   Result<QuerySource> accept_read(ShardId shard, const ReadPlan& plan, const QueryOptions& options,
                                   const shardrouter::RoutedRead& read, Instant asked);
-  void absorb_read(const QueryOptions& options, const QuerySource& source, const shardrouter::RoutedRead& read);
+  void absorb_read(const ReadPlan& plan, const QueryOptions& options, const QuerySource& source,
+                   const shardrouter::RoutedRead& read);
 
   void attempt_query(QueryPtr query);
   void on_query(const QueryPtr& query, const Route& route, const ReadPlan& plan, Instant asked, Results results);

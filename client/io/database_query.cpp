@@ -24,7 +24,11 @@ ReadPlan DatabaseImpl::plan_read(ShardId shard, const QueryOptions& options, boo
     const SessionToken token = options.session->token();
     if (const auto position = token.find(shard)) {
       plan.at_least = position->needed();
-      if (position->read > position->own) plan.freshness = shardrouter::Freshness::kSettled;
+      // Also if `own` is greater: a commit below it may hang that the session has read on a standby.
+      if (!position->read.is_zero()) {
+        plan.freshness = shardrouter::Freshness::kSettled;
+        plan.proves = position->read;
+      }
     } else if (token.has_forgotten_writes()) {
       may_use_replica = false;
     }
@@ -61,7 +65,9 @@ Result<QuerySource> DatabaseImpl::accept_read(ShardId shard, const ReadPlan& pla
   source.position = read.replayed;
   if (!plan.is_replica())
     return fail(ErrorCode::kUnavailable, fmt::format("shard {}: its primary in the topology is a replica", shard));
-  if (needed && read.db_epoch == needed->db_epoch && read.replayed < needed->needed())
+  if (needed && read.db_epoch != needed->db_epoch)
+    return fail(ErrorCode::kAborted, "a new db_epoch: what survived of the session's the primary decides");
+  if (needed && read.replayed < needed->needed())
     return fail(ErrorCode::kAborted, "the replica has not replayed what the session has seen");
   if (options.session && !read.upper) return fail(ErrorCode::kAborted, "the replica cannot say how new its answer is");
   const auto moment = moment_of(shard, read.db_epoch, read.replayed);
@@ -71,9 +77,13 @@ Result<QuerySource> DatabaseImpl::accept_read(ShardId shard, const ReadPlan& pla
   return source;
 }
 
-void DatabaseImpl::absorb_read(const QueryOptions& options, const QuerySource& source, const RoutedRead& read) {
-  if (options.session && read.upper)
-    options.session->absorb_read(source.shard, source.db_epoch, *read.upper, source.origin == Origin::kPrimary);
+void DatabaseImpl::absorb_read(const ReadPlan& plan, const QueryOptions& options, const QuerySource& source,
+                               const RoutedRead& read) {
+  if (!options.session || !read.upper) return;
+  const bool is_primary = source.origin == Origin::kPrimary;
+  options.session->absorb_read(source.shard, source.db_epoch, *read.upper, is_primary);
+  if (is_primary && plan.freshness == shardrouter::Freshness::kSettled)
+    options.session->absorb_proven(source.shard, source.db_epoch, plan.proves);
 }
 
 // -------------------------------------------------------------------------------------------------- point and batch
@@ -129,7 +139,7 @@ void DatabaseImpl::on_query(const QueryPtr& query, const Route& route, const Rea
   if (!read) return query_again(query, route, plan, std::move(read.error()));
   auto source = accept_read(route.shard, plan, query->options, *read, asked);
   if (!source) return query_again(query, route, plan, std::move(source.error()));
-  absorb_read(query->options, *source, *read);
+  absorb_read(plan, query->options, *source, *read);
   query->done(Queried{*source, std::move(read->results)});
 }
 

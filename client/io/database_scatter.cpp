@@ -15,6 +15,7 @@ using shardrouter::ScatterPart;
 using shardrouter::Statement;
 
 struct DatabaseImpl::Part {
+  ReadPlan plan{};
   ShardId shard = 0;
   QuerySource source;
   ScatterPart answer;
@@ -98,6 +99,7 @@ void DatabaseImpl::on_part(const ScatterPtr& scatter, size_t index, const ReadPl
   Part& part = scatter->parts[index];
   auto source = accept_read(part.shard, plan, scatter->options, answer->read, asked);
   if (!source) return on_part_failed(scatter, index, plan, std::move(source.error()));
+  part.plan = plan;
   part.source = *source;
   part.answer = std::move(*answer);
   if (--scatter->parts_missing == 0) finish_scatter(scatter);
@@ -129,7 +131,7 @@ void DatabaseImpl::finish_scatter(const ScatterPtr& scatter) {
   if (!rows) return scatter->finish(std::unexpected(rows.error()));
   Scattered scattered{.rows = std::move(*rows), .sources = {}};
   for (const Part& part : scatter->parts) {
-    absorb_read(scatter->options, part.source, part.answer.read);
+    absorb_read(part.plan, scatter->options, part.source, part.answer.read);
     scattered.sources.push_back(part.source);
   }
   scatter->finish(std::move(scattered));

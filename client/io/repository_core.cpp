@@ -312,8 +312,7 @@ void RepositoryImpl::deliver(const OperationPtr& operation, const Result<Found>&
                                     "another caller's answer for this key lacks what the session has seen, and there "
                                     "was no time for one of its own"));
     }
-    const AnswerClaims& claims = found->claims;
-    operation->options.session->absorb_read(claims.shard, claims.db_epoch, *claims.hi, claims.is_primary());
+    absorb(*operation, found->claims);
   }
   answer(operation, RawAnswer{found->object, found->origin, staleness_of(*found, operation->start), found->as_of});
 }

@@ -159,6 +159,7 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   Result<std::string> key_of_row(const Row& row) const;
 
   // repository_session.cpp: what the sessions of operations demand
+  static void absorb(const Operation& operation, const AnswerClaims& claims);
   SessionVerdict judge(const Operation& operation, const AnswerClaims& claims) const;
   bool prepare_for_session(const FlightPtr& flight);
   AnswerClaims claims_of_hit(const Flight& flight, const GetlClaims& claims) const;

@@ -13,6 +13,7 @@
 
 #include "base/io/system_clock.h"
 #include "client/io/repository_impl.h"
+#include "client/session_token.h"
 
 namespace tidemark::client {
 namespace {
@@ -30,6 +31,15 @@ constexpr Duration kSettlePoll = std::chrono::milliseconds(10);
 SessionVerdict RepositoryImpl::judge(const Operation& operation, const AnswerClaims& claims) const {
   if (!operation.wanted) return SessionVerdict::kYes;
   return judge_for_session(demand_of(*operation.wanted, claims.shard, operation.asked), claims);
+}
+
+// Requires that the answer was judged good.
+void RepositoryImpl::absorb(const Operation& operation, const AnswerClaims& claims) {
+  Session& session = *operation.options.session;
+  session.absorb_read(claims.shard, claims.db_epoch, *claims.hi, claims.is_primary());
+  if (!claims.is_primary()) return;
+  const auto held = operation.wanted->find(claims.shard);
+  if (held && held->db_epoch == claims.db_epoch) session.absorb_proven(claims.shard, claims.db_epoch, held->read);
 }
 
 // False: no node can answer this session.

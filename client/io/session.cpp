@@ -90,6 +90,11 @@ void Session::absorb_read(ShardId shard, DbEpoch db_epoch, Lsn hi, bool is_visib
   state_->token.absorb_read(shard, db_epoch, hi, is_visible_on_primary);
 }
 
+void Session::absorb_proven(ShardId shard, DbEpoch db_epoch, Lsn lsn) {
+  std::lock_guard lock(state_->mutex);
+  state_->token.absorb_proven(shard, db_epoch, lsn);
+}
+
 void Session::absorb(const SessionToken& token) {
   std::lock_guard lock(state_->mutex);
   state_->token.absorb(token);

@@ -88,12 +88,13 @@ grpc::ServerUnaryReactor* set_field(ProductStore& store, std::shared_ptr<GrpcCal
     call->finish(checked.error());
     return reactor;
   }
-  store.set_field(sku, field, value, call->time_left(), [call, response](Result<pb::Product> product) {
-    if (!product) return call->finish(product.error());
-    *response->mutable_product() = std::move(*product);
-    add_freshness_trailers(call->trace(), "primary", 0);
-    call->finish(grpc::Status::OK);
-  });
+  store.set_field(sku, field, value, {.timeout = call->time_left(), .session = call->session()},
+                  [call, response](Result<pb::Product> product) {
+                    if (!product) return call->finish(product.error());
+                    *response->mutable_product() = std::move(*product);
+                    add_freshness_trailers(call->trace(), "primary", 0);
+                    call->finish(grpc::Status::OK);
+                  });
   return reactor;
 }
 
@@ -108,6 +109,7 @@ grpc::ServerUnaryReactor* list(std::shared_ptr<ProductStore> store, std::shared_
     return reactor;
   }
   auto options = read_options(call->time_left(), {}, is_cache_bypassed);
+  options.session = call->session();
   show_page(std::move(store), std::move(*page), options, response, [call](Result<WorstFreshness> worst) {
     if (!worst) return call->finish(worst.error());
     add_freshness_trailers(call->trace(), worst->origin, worst->staleness_ms);
@@ -142,6 +144,7 @@ grpc::ServerUnaryReactor* CatalogService::GetProduct(grpc::CallbackServerContext
   }
   auto max_stale = request->has_max_stale_ms() ? std::optional(request->max_stale_ms()) : std::nullopt;
   auto options = read_options(call->time_left(), max_stale, request->bypass_cache() || options_.is_cache_bypassed);
+  options.session = call->session();
   store_->get(request->sku(), options, [call, response, sku = request->sku()](ProductAnswer answer) {
     if (!answer) return call->finish(answer.error());
     set_freshness(*answer, *response->mutable_freshness());
@@ -166,6 +169,7 @@ grpc::ServerUnaryReactor* CatalogService::BatchGetProducts(grpc::CallbackServerC
   }
   auto max_stale = request->has_max_stale_ms() ? std::optional(request->max_stale_ms()) : std::nullopt;
   auto options = read_options(call->time_left(), max_stale, request->bypass_cache() || options_.is_cache_bypassed);
+  options.session = call->session();
   std::vector<std::string> skus(request->skus().begin(), request->skus().end());
   store_->get_many(skus, options, [call, response, skus](std::vector<ProductAnswer> answers) {
     auto worst = fill_batch(skus, answers, *response);

@@ -62,7 +62,7 @@ class RepositoryStore : public ProductStore {
         });
   }
 
-  void set_field(std::string sku, ProductField field, int64_t value, Duration timeout,
+  void set_field(std::string sku, ProductField field, int64_t value, client::WriteOptions options,
                  client::Callback<Result<pb::Product>> done) override {
     std::vector<shardrouter::Statement> statements{update_field(bucket_of_natural_key(sku), sku, field, value)};
     auto on_written = [sku, done = std::move(done)](Result<client::WrittenThrough<pb::Product>> written) mutable {
@@ -70,7 +70,7 @@ class RepositoryStore : public ProductStore {
       if (!written->value) return done(fail(ErrorCode::kNotFound, "sku: there is no product \"" + sku + "\""));
       done(written->value->value());
     };
-    products_.async_write_through({std::move(sku)}, std::move(statements), {.timeout = timeout}, std::move(on_written));
+    products_.async_write_through({std::move(sku)}, std::move(statements), std::move(options), std::move(on_written));
   }
 
   void write_batch(const ImportBatch& batch, Duration timeout, client::Callback<Result<Imported>> done) override {

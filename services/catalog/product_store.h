@@ -33,7 +33,7 @@ class ProductStore {
   // A scatter read of all shards: one that does not answer fails it.
   virtual void list_skus(SkuRange range, client::ReadOptions options, client::Callback<Result<SkuPage>> done) = 0;
   // The product after the commit; kNotFound: there is none (nothing was written).
-  virtual void set_field(std::string sku, ProductField field, int64_t value, Duration timeout,
+  virtual void set_field(std::string sku, ProductField field, int64_t value, client::WriteOptions options,
                          client::Callback<Result<pb::Product>> done) = 0;
 
   struct Imported {

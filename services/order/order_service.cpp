@@ -70,6 +70,12 @@ void answer_cancelled(GrpcCall& call, int64_t order_id, Result<std::optional<Can
   call.finish(grpc::Status::OK);
 }
 
+client::ReadOptions read_options(const GrpcCall& call, std::optional<int64_t> max_stale_ms) {
+  client::ReadOptions options = catalog::read_options(call.time_left(), max_stale_ms, false);
+  options.session = call.session();
+  return options;
+}
+
 }  // namespace
 
 OrderService::OrderService(std::shared_ptr<OrderStore> store, services::CallSettings call_settings,
@@ -87,7 +93,8 @@ grpc::ServerUnaryReactor* OrderService::PlaceOrder(grpc::CallbackServerContext* 
   if (!call->is_admitted()) return reactor;
   if (Status checked = check_place(*request); !checked) return call->finish(checked.error()), reactor;
   order::PlaceOrder::start(
-      store_, metrics_, place_settings_, request_of(*request), {.timeout = call->time_left()},
+      store_, metrics_, place_settings_, request_of(*request),
+      {.timeout = call->time_left(), .session = call->session()},
       [call, response](Result<Placed> placed) { answer_placed(*call, std::move(placed), *response); });
   return reactor;
 }
@@ -99,7 +106,7 @@ grpc::ServerUnaryReactor* OrderService::GetOrder(grpc::CallbackServerContext* co
   if (!call->is_admitted()) return reactor;
   if (Status checked = check_get(*request); !checked) return call->finish(checked.error()), reactor;
   auto max_stale = request->has_max_stale_ms() ? std::optional(request->max_stale_ms()) : std::nullopt;
-  find_order(call, store_, request->order_id(), catalog::read_options(call->time_left(), max_stale, false),
+  find_order(call, store_, request->order_id(), read_options(*call, max_stale),
              [call, response, id = request->order_id()](OrderAnswer answer) {
                if (!answer) return call->finish(answer.error());
                pb::Freshness& freshness = *response->mutable_freshness();
@@ -122,12 +129,11 @@ grpc::ServerUnaryReactor* OrderService::ListOrders(grpc::CallbackServerContext* 
   auto page = page_of(*request);
   if (!page) return call->finish(page.error()), reactor;
   auto max_stale = request->has_max_stale_ms() ? std::optional(request->max_stale_ms()) : std::nullopt;
-  show_page(store_, *page, catalog::read_options(call->time_left(), max_stale, false), response,
-            [call](Result<catalog::WorstFreshness> worst) {
-              if (!worst) return call->finish(worst.error());
-              add_freshness_trailers(*call, worst->origin, worst->staleness_ms);
-              call->finish(grpc::Status::OK);
-            });
+  show_page(store_, *page, read_options(*call, max_stale), response, [call](Result<catalog::WorstFreshness> worst) {
+    if (!worst) return call->finish(worst.error());
+    add_freshness_trailers(*call, worst->origin, worst->staleness_ms);
+    call->finish(grpc::Status::OK);
+  });
   return reactor;
 }
 
@@ -139,7 +145,7 @@ grpc::ServerUnaryReactor* OrderService::CancelOrder(grpc::CallbackServerContext*
   if (!call->is_admitted()) return reactor;
   if (Status checked = check_cancel(*request); !checked) return call->finish(checked.error()), reactor;
   store_->cancel(
-      request->order_id(), {.timeout = call->time_left()},
+      request->order_id(), {.timeout = call->time_left(), .session = call->session()},
       [call, response, id = request->order_id(), metrics = metrics_](Result<std::optional<CancelOutcome>> outcome) {
         services::kill_point("order.cancelled");
         answer_cancelled(*call, id, std::move(outcome), *metrics, *response);

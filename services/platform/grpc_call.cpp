@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/io/system_clock.h"
+#include "client/grpc/session_interceptors.h"
 
 namespace tidemark::services {
 namespace {
@@ -142,7 +143,8 @@ std::shared_ptr<GrpcCall> GrpcCall::begin(grpc::CallbackServerContext* context, 
 GrpcCall::GrpcCall(grpc::CallbackServerContext* context, std::string method, const CallSettings& settings)
     : trace_(context, std::move(method), settings),
       reactor_(context->DefaultReactor()),
-      is_admitted_(settings.metrics->begin()) {}
+      is_admitted_(settings.metrics->begin()),
+      session_(client::session_of(context)) {}
 
 void GrpcCall::finish(const grpc::Status& status) {
   trace_.end(status);

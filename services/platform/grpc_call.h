@@ -18,6 +18,10 @@
 #include "services/platform/log_limiter.h"
 #include "services/platform/rpc_metrics.h"
 
+namespace tidemark::client {
+class Session;
+}
+
 namespace tidemark::services {
 
 // What the caller of a service sees of an error. kOutcomeUnknown is UNAVAILABLE with "may have been done" in its
@@ -62,6 +66,8 @@ class GrpcCall {
 
   bool is_admitted() const { return is_admitted_; }
   CallTrace& trace() { return trace_; }
+  // For ReadOptions and WriteOptions; nullptr: the caller carries none (client/grpc/session_interceptors.h).
+  const std::shared_ptr<client::Session>& session() const { return session_; }
   Duration time_left() const { return trace_.time_left(); }
   grpc::ServerUnaryReactor* reactor() { return reactor_; }
   void finish(const grpc::Status& status);
@@ -71,6 +77,7 @@ class GrpcCall {
   CallTrace trace_;
   grpc::ServerUnaryReactor* reactor_;  // the context gives it once
   bool is_admitted_;
+  std::shared_ptr<client::Session> session_;
 };
 
 }  // namespace tidemark::services

@@ -37,6 +37,11 @@ void RpcMetrics::end(const std::string& method, const std::string& code, Duratio
   latencies_[method].record(latency.count());
 }
 
+void RpcMetrics::count_bad_token() {
+  std::lock_guard lock(mutex_);
+  ++bad_tokens_;
+}
+
 uint64_t RpcMetrics::requests(const std::string& method, const std::string& code) const {
   std::lock_guard lock(mutex_);
   auto found = requests_.find({method, code});
@@ -63,12 +68,15 @@ std::vector<io::MetricFamily> RpcMetrics::snapshot() const {
   auto one = [](const char* name, const char* help, Kind kind, double value) {
     return io::MetricFamily{name, help, kind, {{.value = value}}};
   };
-  return {std::move(requests), std::move(latencies),
+  return {std::move(requests),
+          std::move(latencies),
           one("tidemark_service_in_flight", "Calls being answered now.", Kind::kGauge, static_cast<double>(in_flight_)),
           one("tidemark_service_requests_max", "The limit of calls at once.", Kind::kGauge,
               static_cast<double>(requests_max_)),
           one("tidemark_service_refused_total", "Calls refused because the limit was reached.", Kind::kCounter,
-              static_cast<double>(refused_))};
+              static_cast<double>(refused_)),
+          one("tidemark_service_bad_tokens_total", "Session tokens that could not be read and were ignored.",
+              Kind::kCounter, static_cast<double>(bad_tokens_))};
 }
 
 }  // namespace tidemark::services

@@ -4,6 +4,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/support/server_interceptor.h>
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
@@ -12,8 +13,11 @@
 
 #include "base/io/admin_http.h"
 #include "base/io/ready_file.h"
+#include "base/io/secrets.h"
 #include "base/io/signals.h"
+#include "base/io/system_clock.h"
 #include "client/client.h"
+#include "client/grpc/session_interceptors.h"
 #include "client/io/client_metrics.h"
 
 namespace tidemark::services {
@@ -37,6 +41,7 @@ class Host {
   ~Host() { stop_loop(); }
 
   Status start(const ServiceFactory& make_service) {
+    if (Status read = read_token_key(); !read) return read;
     if (Status leased = lease_ids(); !leased) return leased;
     if (Status opened = open_client(); !opened) return opened;
     service_ = make_service(
@@ -132,9 +137,34 @@ class Host {
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // two services on one port is a mistake
     builder.SetMaxReceiveMessageSize(kMessageBytesMax);
     builder.RegisterService(&service_->grpc_service());
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+    interceptors.push_back(client::session_server_interceptor(
+        {.key = *token_key_, .on_bad_token = [this](const Error& error) { on_bad_token(error); }}));
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) return fail(ErrorCode::kUnavailable, "gRPC: cannot listen on " + address);
     server_->GetHealthCheckService()->SetServingStatus(service_->service_name(), true);
+    return {};
+  }
+
+  // Whoever sends one goes on without what it says; only the first of many is worth a line.
+  void on_bad_token(const Error& error) {
+    metrics_.count_bad_token();
+    if (auto kept_back = bad_token_lines_.admit(io::steady_now()))
+      log_.warn("session token ignored", {{"error", error.to_string()}, {"kept_back", *kept_back}});
+  }
+
+  Status read_token_key() {
+    if (settings_.token_key_file.empty()) {
+      token_key_ = client::TokenKey::random();
+      log_.warn("no --token-key-file: session tokens are signed with a key of this process and good for nobody else");
+      return {};
+    }
+    auto secret = io::read_secret_file(settings_.token_key_file);
+    if (!secret) return std::unexpected(secret.error().with_context("--token-key-file"));
+    auto key = client::TokenKey::of_bytes(std::move(*secret));
+    if (!key) return std::unexpected(key.error().with_context("--token-key-file " + settings_.token_key_file));
+    token_key_ = std::move(*key);
     return {};
   }
 
@@ -161,6 +191,8 @@ class Host {
   const ServeOptions serve_options_;
   io::Log log_;
   RpcMetrics metrics_;
+  LogLimiter bad_token_lines_;
+  std::optional<client::TokenKey> token_key_;
   asio::io_context signals_context_;
   std::unique_ptr<io::StopSignals> signals_;
   std::thread drain_;

@@ -13,6 +13,8 @@ void declare_settings(io::Options& options, Settings& settings) {
   options.text("passfile", settings.passfile, "libpq passfile for the shards; empty = libpq's own default");
   options.text("cache-password-file", settings.cache_password_file,
                "file with the cache nodes' password, if they want one");
+  options.text("token-key-file", settings.token_key_file,
+               "file with the key (32 bytes or more) that all services sign session tokens with; empty = a random one");
   options.choice("log-level", settings.log_level, {"debug", "info", "warn", "error"}, "least level that is logged");
   options.number("requests-max", settings.requests_max, {.min = 1, .max = 1'000'000},
                  "calls at once; more are refused");

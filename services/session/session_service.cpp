@@ -26,12 +26,12 @@ void fill(pb::Session& out, const pb::Session& session, const std::string& token
 }
 
 client::ReadOptions from_primary(const GrpcCall& call) {
-  return {.timeout = call.time_left(), .is_cache_bypassed = true, .may_use_replica = false};
+  return {.timeout = call.time_left(), .is_cache_bypassed = true, .may_use_replica = false, .session = call.session()};
 }
 
 client::ReadOptions read_options(const GrpcCall& call, std::optional<int64_t> max_stale_ms) {
   if (max_stale_ms == 0) return from_primary(call);
-  client::ReadOptions options{.timeout = call.time_left()};
+  client::ReadOptions options{.timeout = call.time_left(), .session = call.session()};
   if (max_stale_ms) options.max_stale = milliseconds(*max_stale_ms);
   return options;
 }
@@ -78,7 +78,7 @@ grpc::ServerUnaryReactor* SessionService::CreateSession(grpc::CallbackServerCont
   std::string token = new_token();
   std::string digest = digest_of_token(token);
   store_->create(std::move(digest), make_session(*request, *customer_id, options_.now()),
-                 {.timeout = call->time_left()},
+                 {.timeout = call->time_left(), .session = call->session()},
                  [call, response, token = std::move(token)](Result<pb::Session> session) {
                    if (!session) return call->finish(session.error());
                    fill(*response->mutable_session(), *session, token);
@@ -133,7 +133,7 @@ grpc::ServerUnaryReactor* SessionService::TouchSession(grpc::CallbackServerConte
 }
 
 void SessionService::touch(const Call& call, std::string token, pb::TouchSessionResponse* response) {
-  store_->touch(digest_of_token(token), options_.now(), {.timeout = call->time_left()},
+  store_->touch(digest_of_token(token), options_.now(), {.timeout = call->time_left(), .session = call->session()},
                 [this, call, token, response](Result<std::optional<pb::Session>> touched) {
                   if (!touched) return call->finish(touched.error());
                   if (!*touched) return answer_overtaken(call, token, response);
@@ -164,12 +164,13 @@ grpc::ServerUnaryReactor* SessionService::RevokeSession(grpc::CallbackServerCont
   grpc::ServerUnaryReactor* reactor = call->reactor();
   if (!call->is_admitted()) return reactor;
   if (Status checked = check_token(request->token()); !checked) return call->finish(checked.error()), reactor;
-  store_->revoke(digest_of_token(request->token()), {.timeout = call->time_left()}, [call, response](Result<bool> was) {
-    if (!was) return call->finish(was.error());
-    response->set_revoked(*was);
-    add_freshness_trailers(*call, "primary", 0);
-    call->finish(grpc::Status::OK);
-  });
+  store_->revoke(digest_of_token(request->token()), {.timeout = call->time_left(), .session = call->session()},
+                 [call, response](Result<bool> was) {
+                   if (!was) return call->finish(was.error());
+                   response->set_revoked(*was);
+                   add_freshness_trailers(*call, "primary", 0);
+                   call->finish(grpc::Status::OK);
+                 });
   return reactor;
 }
 

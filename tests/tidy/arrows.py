@@ -33,7 +33,7 @@ CLIENT_FACE = re.compile(
     r'bind_executor|dispatch|executor_work_guard|post|use_future)\.hpp$|^future$|^shardrouter/io/shard_pool\.h$')
 CLOCK = re.compile(r'\b(system_clock|steady_clock|high_resolution_clock)::now\b|\bstd::this_thread\b|\bstd::random_device\b|\b(::)?time\(nullptr\)')
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
-SHELLS = {"testing", "example"}  # for users' tests, and a user's program
+SHELLS = {"testing", "example", "grpc"}  # for users' tests, a user's program, and services over gRPC
 SERVERS_WITHOUT_GRPC = {"base", "replication", "cacheserver", "shardrouter"}
 
 

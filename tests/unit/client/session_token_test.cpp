@@ -106,6 +106,21 @@ TEST(SessionToken, MergesByTheGreaterPositionAndTheNewerEpoch) {
   EXPECT_EQ(one, before);
 }
 
+TEST(SessionToken, TakesWhatThePrimaryHasProvenForReadThere) {
+  SessionToken token = example();
+  token.absorb_proven(1, 3, lsn(399));
+  EXPECT_EQ(token.find(1)->read, lsn(400)) << "more was read meanwhile";
+  token.absorb_proven(1, 2, lsn(900));
+  EXPECT_EQ(token.find(1)->read, lsn(400)) << "another epoch proves nothing";
+  token.absorb_proven(1, 3, lsn(400));
+  EXPECT_TRUE(token.find(1)->read.is_zero());
+  EXPECT_EQ(token.find(1)->own, lsn(500));
+  EXPECT_TRUE(token.find(1)->is_written);
+  token.absorb_proven(7, 2, lsn(700));
+  EXPECT_EQ(token.find(7)->own, lsn(700));
+  EXPECT_FALSE(token.find(7)->is_written);
+}
+
 TEST(SessionToken, ComesBackFromItsText) {
   const SessionToken token = example();
   const std::string text = token.to_text(kKey);

@@ -51,10 +51,10 @@ class FakeStore : public ProductStore {
       done(std::move(page));
     });
   }
-  void set_field(std::string sku, ProductField field, int64_t value, Duration timeout,
+  void set_field(std::string sku, ProductField field, int64_t value, client::WriteOptions options,
                  client::Callback<Result<pb::Product>> done) override {
-    post([this, sku = std::move(sku), field, value, timeout, done = std::move(done)]() mutable {
-      last_timeout = timeout;
+    post([this, sku = std::move(sku), field, value, options, done = std::move(done)]() mutable {
+      last_timeout = options.timeout;
       auto found = products.find(sku);
       if (found == products.end()) return done(fail(ErrorCode::kNotFound, "sku: there is no product"));
       field == ProductField::kPrice ? found->second.set_price_cents(value) : found->second.set_stock(value);
