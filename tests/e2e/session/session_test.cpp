@@ -4,6 +4,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/support/server_interceptor.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #include "base/io/system_clock.h"
 #include "client/client.h"
+#include "client/grpc/session_interceptors.h"
 #include "client/io/families_file.h"
 #include "services/session/session_rules.h"
 #include "services/session/session_service.h"
@@ -51,12 +53,21 @@ class Instance {
         metrics_);
     grpc::ServerBuilder builder;
     builder.RegisterService(service_.get());
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+    interceptors.push_back(client::session_server_interceptor({.key = key()}));
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
     server_ = builder.BuildAndStart();
     stub_ = pb::Sessions::NewStub(server_->InProcessChannel({}));
   }
   ~Instance() {
     server_->Shutdown();
     client_->close();
+  }
+
+  // All services of a system sign with one key.
+  static const client::TokenKey& key() {
+    static const client::TokenKey kKey = client::TokenKey::random();
+    return kKey;
   }
 
   UnixMillis now() const { return {io::unix_now().value + ahead_ms}; }
@@ -78,11 +89,13 @@ class Instance {
     int64_t staleness_ms = 0;
     std::string origin;
   };
-  Got get(const std::string& token, std::optional<int64_t> max_stale_ms = {}) {
+  Got get(const std::string& token, std::optional<int64_t> max_stale_ms = {},
+          const std::optional<std::string>& session_token = {}) {
     pb::GetSessionRequest request;
     request.set_token(token);
     if (max_stale_ms) request.set_max_stale_ms(*max_stale_ms);
     grpc::ClientContext context;
+    if (session_token) context.AddMetadata(client::kSessionMetadata, *session_token);
     Got got;
     got.start = io::steady_now();
     got.status = stub_->GetSession(&context, request, &got.response);
@@ -102,13 +115,20 @@ class Instance {
     grpc::ClientContext context;
     return stub_->TouchSession(&context, request, &response);
   }
-  bool revoke(const std::string& token) {
+  bool revoke(const std::string& token, std::string* session_token = nullptr) {
     pb::RevokeSessionRequest request;
     request.set_token(token);
     grpc::ClientContext context;
+    if (session_token != nullptr) context.AddMetadata(client::kSessionMetadata, "");
     pb::RevokeSessionResponse response;
     grpc::Status status = stub_->RevokeSession(&context, request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
+    if (session_token != nullptr) {
+      auto found = context.GetServerTrailingMetadata().find(client::kSessionMetadata);
+      EXPECT_NE(found, context.GetServerTrailingMetadata().end());
+      if (found != context.GetServerTrailingMetadata().end())
+        session_token->assign(found->second.data(), found->second.size());
+    }
     return response.revoked();
   }
   SweepSummary sweep() {
@@ -265,6 +285,24 @@ TEST_F(SessionE2e, ARevokedSessionIsRefusedEverywhereWithinTheStatedBound) {
     EXPECT_EQ(b_->touch(token, touched).error_code(), StatusCode::NOT_FOUND);
     EXPECT_FALSE(b_->revoke(token));
   }
+}
+
+// The replicas stand still, so that only the token can tell that their answers are too old.
+TEST_F(SessionE2e, WhoeverCarriesTheRevokesTokenIsRefusedAtOnceEverywhere) {
+  std::vector<std::string> tokens;
+  for (int i = 0; i < 30; ++i) tokens.push_back(a_->create().token());
+  for (const std::string& token : tokens) {
+    ASSERT_TRUE(wait_until([&] { return b_->get(token).origin == "node"; }));
+  }
+  for (const char* replica : {"s0-replica1", "s1-replica1"}) ASSERT_TRUE(cluster_->pause_replay(replica));
+  for (const std::string& token : tokens) {
+    std::string session_token;
+    EXPECT_TRUE(a_->revoke(token, &session_token));
+    EXPECT_NE(session_token, "");
+    Instance::Got got = b_->get(token, {}, session_token);
+    EXPECT_EQ(got.status.error_code(), StatusCode::NOT_FOUND) << got.origin << " " << got.status.error_message();
+  }
+  for (const char* replica : {"s0-replica1", "s1-replica1"}) ASSERT_TRUE(cluster_->resume_replay(replica));
 }
 
 TEST_F(SessionE2e, ASessionDeletedByPsqlIsRevokedToo) {
