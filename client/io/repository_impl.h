@@ -167,7 +167,7 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   void go_on_alone(const FlightPtr& flight, const Found& found);
   bool may_try_replica(const Load& load, Lsn young_enough, Lsn at_least);
   void try_replica_again(const LoadPtr& load);
-  void ask_primary_again(const FlightPtr& flight, ShardId shard, SessionVerdict verdict);
+  void ask_again(const FlightPtr& flight, ShardId shard, SessionVerdict verdict);
   Error unproven(const Flight& flight, ShardId shard, SessionVerdict verdict) const;
 
   // repository_stage.cpp

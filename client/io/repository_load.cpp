@@ -285,7 +285,7 @@ bool RepositoryImpl::settle_from_rows(const FlightPtr& flight, const Load& load,
   } else if (flight->bypass == "deadline") {
     flight->unfilled = std::move(value);
   }
-  if (verdict != SessionVerdict::kYes) ask_primary_again(flight, load.shard, verdict);
+  if (verdict != SessionVerdict::kYes) ask_again(flight, load.shard, verdict);
   return true;
 }
 

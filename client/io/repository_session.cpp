@@ -5,7 +5,7 @@
 //   primary   own writes: visible. What was read elsewhere: a node says settled >= lsn, or the load's snapshot has
 //   every
 //             xid that had been given out when it was asked for (its xmin is not below the next xid of then). Neither:
-//             both are asked again until session_settle_wait_max
+//             all are asked again until session_settle_wait_max
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -133,8 +133,8 @@ void RepositoryImpl::try_replica_again(const LoadPtr& load) {
   });
 }
 
-// Sooner or later the primary shows what it has written, or is replaced.
-void RepositoryImpl::ask_primary_again(const FlightPtr& flight, ShardId shard, SessionVerdict verdict) {
+// Sooner or later the primary shows what it has written, or is replaced, or a replica is known to have it.
+void RepositoryImpl::ask_again(const FlightPtr& flight, ShardId shard, SessionVerdict verdict) {
   const Instant now = steady_now();
   if (flight->settle_until == Instant{}) {
     metrics().count("sessions", "primary_waited");
@@ -144,7 +144,6 @@ void RepositoryImpl::ask_primary_again(const FlightPtr& flight, ShardId shard, S
     metrics().count("sessions", "unproven");
     return settle(flight, std::unexpected(unproven(*flight, shard, verdict)));
   }
-  flight->needs_primary = true;
   auto timer = std::make_shared<asio::steady_timer>(cache_->context(), kSettlePoll);
   timer->async_wait([self = shared(), timer, flight, shard](const boost::system::error_code&) {
     const Duration timeout = std::min(self->options_.node_timeout, flight->settle_until - steady_now());

@@ -251,6 +251,16 @@ TEST_F(RepositorySessionTest, ThePrimaryIsAskedAgainUntilANodeSaysSettled) {
   EXPECT_EQ(node_->of("TIDE").size(), 1u);
 }
 
+TEST_F(RepositorySessionTest, AReplicaThatComesToBeKnownAnswersWhatThePrimaryHides) {
+  replica_ = table_;
+  replica_->is_standby = true;
+  replica_->replayed = "0/900";
+  replica_->inserted = "0/900";
+  replica_->names["bash"] = "new shell";
+  EXPECT_EQ(describe(read(session_that_read("0/500"))), "new shell@replica") << "positions are polled meanwhile";
+  EXPECT_EQ(metric("sessions", "primary_waited"), 1u);
+}
+
 TEST_F(RepositorySessionTest, XidsOfTwoEpochsAreNeverCompared) {
   start({.session_settle_wait_max = milliseconds(60)});
   table_.db_epoch = "6";  // an old primary answers first: xids up to 12
