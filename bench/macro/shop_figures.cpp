@@ -35,6 +35,7 @@ std::vector<std::string> ShopFigures::violations() const {
   expect_none(sessions.lost, "sessions that nobody revoked were not found");
   expect_none(ryw.violations, "customers with their token did not see what they had done or seen");
   if (orders.placed == 0) found.emplace_back("no order was placed");
+  if (ryw.reads == 0) found.emplace_back("no customer read with its token what it had done");
   return found;
 }
 

@@ -77,6 +77,7 @@ ShopFigures healthy_shop() {
   figures.service_statements = 900;
   figures.relay_statements = 600;
   figures.orders_measured = 100;
+  figures.ryw.reads = 50;
   return figures;
 }
 
@@ -99,6 +100,7 @@ TEST(DemoSummary, FailsForEachKindOfWrongInTheShop) {
       [](ShopFigures& f) { f.sessions.lost = 1; },
       [](ShopFigures& f) { f.ryw.violations = 1; },
       [](ShopFigures& f) { f.orders.placed = 0; },
+      [](ShopFigures& f) { f.ryw.reads = 0; },
   };
   for (size_t i = 0; i < wrongs.size(); ++i) {
     DemoSummary summary = healthy();
