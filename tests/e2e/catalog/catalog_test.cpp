@@ -12,6 +12,8 @@
 #include <set>
 #include <thread>
 
+#include "base/io/secrets.h"
+#include "client/session_token.h"
 #include "services/catalog/proto/catalog.grpc.pb.h"
 #include "tools/localcluster/local_cluster.h"
 
@@ -210,6 +212,45 @@ TEST_F(CatalogE2e, APriceSetIsReadBackAtOnceAlsoFromTheCache) {
     // A node that took the INVAL has none of the older versions; a replica's answer may be as old as its bound says.
     if (got.origin != "replica") ASSERT_GE(got.response.product().row_version(), response.product().row_version());
   }
+}
+
+TEST_F(CatalogE2e, AWriteGivesATokenThatEveryReadHonoursAndAGarbageTokenHarmsNothing) {
+  import({"token-tea"}, "1");
+  const auto key = client::TokenKey::of_bytes(io::read_secret_file(cluster_->token_key_file()).value()).value();
+  std::string token;  // empty begins a session
+  auto call = [&](auto method, const auto& request, auto& response) {
+    grpc::ClientContext context;
+    context.AddMetadata("x-tidemark-token", token);
+    grpc::Status status = (stub_.get()->*method)(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    auto found = context.GetServerTrailingMetadata().find("x-tidemark-token");
+    ASSERT_NE(found, context.GetServerTrailingMetadata().end());
+    token = std::string(found->second.data(), found->second.size());
+  };
+  for (const char* replica : {"s0-replica1", "s1-replica1"}) ASSERT_TRUE(cluster_->pause_replay(replica));
+  for (int price = 200; price < 210; ++price) {
+    pb::SetPriceRequest set;
+    set.set_sku("token-tea");
+    set.set_price_cents(price);
+    pb::SetPriceResponse was_set;
+    call(&pb::Catalog::Stub::SetPrice, set, was_set);
+    auto held = client::SessionToken::from_text(token, key);
+    ASSERT_TRUE(held) << held.error().to_string();
+    EXPECT_TRUE(held->positions()[0].is_written);
+    pb::GetProductRequest get_request;
+    get_request.set_sku("token-tea");
+    pb::GetProductResponse got;
+    call(&pb::Catalog::Stub::GetProduct, get_request, got);
+    EXPECT_EQ(got.product().price_cents(), price);
+  }
+  for (const char* replica : {"s0-replica1", "s1-replica1"}) ASSERT_TRUE(cluster_->resume_replay(replica));
+  token = "garbage";
+  pb::GetProductRequest get_request;
+  get_request.set_sku("token-tea");
+  pb::GetProductResponse got;
+  call(&pb::Catalog::Stub::GetProduct, get_request, got);
+  EXPECT_EQ(got.product().price_cents(), 209);
+  EXPECT_TRUE(client::SessionToken::from_text(token, key)) << "a new session has begun";
 }
 
 TEST_F(CatalogE2e, AnUpdateByPsqlReachesTheCacheByItself) {
