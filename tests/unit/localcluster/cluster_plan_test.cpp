@@ -1,6 +1,7 @@
 #include "tools/localcluster/cluster_plan.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -12,7 +13,8 @@ namespace {
 // The directory of a test; the Postgres root of a plan is removed with it.
 class ClusterPlan : public ::testing::Test {
  protected:
-  ClusterPlan() : directory_(std::filesystem::path(::testing::TempDir()) / "cluster_plan_test") {
+  ClusterPlan()
+      : directory_(std::filesystem::path(::testing::TempDir()) / ("cluster_plan_test-" + std::to_string(::getpid()))) {
     std::filesystem::remove_all(directory_);
     options_.directory = directory_;
     options_.binaries = "/nonexistent/bin";

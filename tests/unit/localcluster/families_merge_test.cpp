@@ -1,6 +1,7 @@
 #include "tools/localcluster/families_merge.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -19,7 +20,7 @@ Family family(const std::string& name, const std::string& table) {
 }
 
 std::filesystem::path file_with(const std::string& name, const std::vector<Family>& families) {
-  const auto path = std::filesystem::path(::testing::TempDir()) / name;
+  const auto path = std::filesystem::path(::testing::TempDir()) / (std::to_string(::getpid()) + "-" + name);
   EXPECT_TRUE(write_families(families, path));
   return path;
 }
