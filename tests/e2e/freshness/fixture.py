@@ -34,8 +34,8 @@ class Lab:
     leases = {}
 
     def __init__(self, binaries, *options, replicas=1, nodes=1):
-        import tempfile
         files = pathlib.Path(tempfile.mkdtemp(prefix="tidemark-lab-"))
+        atexit.register(shutil.rmtree, files, True)
         files.chmod(0o755)
         (files / "lab.sql").write_text(SCHEMA)
         (files / "families.json").write_text(FAMILIES)
