@@ -1,7 +1,10 @@
 """The small world of the freshness tests: one table, one family, and fills made by hand with honest or dishonest proofs."""
+import atexit
 import pathlib
+import shutil
 import random
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import Cluster, arguments, bucket_of, check, eventually, fail, lsn  # noqa: E402,F401
