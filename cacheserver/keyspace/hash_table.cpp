@@ -94,6 +94,18 @@ void HashTable::prefetch(const KeyRef& ref) const {
   if (groups_ != nullptr) __builtin_prefetch(home(ref.position()));
 }
 
+void HashTable::prefetch_entry(const KeyRef& ref) const {
+  if (size_ == 0) return;
+  const uint64_t wanted = signature(ref);
+  for (uint64_t place : home(ref.position())->places) {
+    if ((place & kMatch) != wanted) continue;
+    const char* entry = reinterpret_cast<const char*>(entry_at(place));
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + sizeof(TableGroup));  // a short value ends on the next line
+    return;
+  }
+}
+
 Entry* HashTable::find(const KeyRef& ref) const {
   if (size_ == 0) return nullptr;
   const uint64_t wanted = signature(ref);

@@ -78,6 +78,7 @@ class HashTable {
 
   Entry* find(const KeyRef& ref) const;
   void prefetch(const KeyRef& ref) const;
+  void prefetch_entry(const KeyRef& ref) const;               // of the key's own group; chains are left out
   void insert(const KeyRef& ref, Entry* entry);               // requires that the key is not there
   void replace(const KeyRef& ref, Entry* old, Entry* fresh);  // requires that `old` is there; same key
   void remove(const KeyRef& ref, const Entry* entry);         // requires that it is there

@@ -1,5 +1,6 @@
 #include "cacheserver/keyspace/keyspace.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/invariant.h"
@@ -50,7 +51,7 @@ Entry* Keyspace::lookup(const KeyRef& ref, Instant now) {
 }
 
 Entry* Keyspace::find(std::string_view key, Instant now) {
-  Entry* entry = lookup(refer(key), now);
+  Entry* entry = lookup(recall(key), now);
   if (entry == nullptr) {
     count_miss();
   } else {
@@ -60,7 +61,7 @@ Entry* Keyspace::find(std::string_view key, Instant now) {
 }
 
 Entry* Keyspace::peek(std::string_view key, Instant now) {
-  return lookup(refer(key), now);
+  return lookup(recall(key), now);
 }
 
 void Keyspace::count_hit(Entry& entry, Instant now) {
@@ -77,10 +78,30 @@ void Keyspace::prefetch(std::string_view key) const {
   table_of(ref).prefetch(ref);
 }
 
+void Keyspace::prefetch_place(const KeyRef& ref) const {
+  table_of(ref).prefetch(ref);
+}
+
+void Keyspace::prefetch_entry(const KeyRef& ref) const {
+  table_of(ref).prefetch_entry(ref);
+}
+
+KeyRef Keyspace::recall(std::string_view key) {
+  constexpr size_t kTried = 2;  // the key of the call before, or the one behind it
+  const size_t end = std::min(expected_.size(), expected_at_ + kTried);
+  for (size_t i = expected_at_; i < end; ++i) {
+    const std::string_view expected = expected_[i].key;
+    if (expected.data() != key.data() || expected.size() != key.size()) continue;
+    expected_at_ = i;
+    return expected_[i];
+  }
+  return refer(key);
+}
+
 // --- changes ---------------------------------------------------------------------------------------------------------
 
 Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOptions& options, Instant now) {
-  const KeyRef ref = refer(key);
+  const KeyRef ref = recall(key);
   Entry* old = lookup(ref, now);
   auto expires_at = options.expires_at;
   if (options.keep_expiry) expires_at = old != nullptr ? old->expires_at() : std::nullopt;
@@ -151,7 +172,7 @@ Entry* Keyspace::reshape(const KeyRef& ref, Entry* old, const Entry::Shape& shap
 }
 
 Entry* Keyspace::resize(std::string_view key, size_t size, Instant now) {
-  const KeyRef ref = refer(key);
+  const KeyRef ref = recall(key);
   Entry* old = lookup(ref, now);
   if (old == nullptr) {
     const Entry::Shape shape{.key_size = key.size(), .value_size = size};
@@ -178,7 +199,7 @@ Entry* Keyspace::resize(std::string_view key, size_t size, Instant now) {
 }
 
 bool Keyspace::erase(std::string_view key, Instant now) {
-  const KeyRef ref = refer(key);
+  const KeyRef ref = recall(key);
   Entry* entry = lookup(ref, now);
   if (entry == nullptr) return false;
   erase_entry(ref, entry);
@@ -213,7 +234,7 @@ void Keyspace::set_expiry(Entry& entry, std::optional<Instant> at, Instant now) 
 }
 
 Keyspace::ExpireOutcome Keyspace::expire(std::string_view key, std::optional<Instant> at, Instant now) {
-  const KeyRef ref = refer(key);
+  const KeyRef ref = recall(key);
   Entry* entry = lookup(ref, now);
   if (entry == nullptr) return ExpireOutcome::kMissing;
   if (at && *at <= now) {

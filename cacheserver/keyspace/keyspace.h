@@ -27,8 +27,8 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/slot.h"
-#include "cacheserver/eviction/policy.h"
 #include "cacheserver/entry/entry.h"
+#include "cacheserver/eviction/policy.h"
 #include "cacheserver/keyspace/hash_table.h"
 #include "cacheserver/keyspace/memory_budget.h"
 
@@ -64,6 +64,20 @@ class Keyspace final : private EntrySampler {
   void count_miss();
   // Starts loading the cache lines of a key that will be looked up soon.
   void prefetch(std::string_view key) const;
+
+  // --- looking ahead -------------------------------------------------------------------------------------------------
+  // Of many keys at once: refer to all, then prefetch_place of all, then prefetch_entry of all, then look them up.
+  KeyRef refer(std::string_view key) const { return KeyRef::of(key, hash_seed_); }
+  void prefetch_place(const KeyRef& ref) const;  // the table's line
+  void prefetch_entry(const KeyRef& ref) const;  // the entry; reads the table's line, which should have arrived by now
+  // The keys that the coming calls name, in this order: a call with the same bytes at the same address does not hash
+  // them again. Holds until the next expect(); the refs and the bytes of their keys stay as they are until then.
+  void expect(std::span<const KeyRef> refs) {
+    expected_ = refs;
+    expected_at_ = 0;
+  }
+  // refer(), or what was expected.
+  KeyRef recall(std::string_view key);
 
   // --- changes -------------------------------------------------------------------------------------------------------
   struct PutOptions {
@@ -126,7 +140,6 @@ class Keyspace final : private EntrySampler {
   struct Tables;
 
   HashTable& table_of(const KeyRef& ref) const;
-  KeyRef refer(std::string_view key) const { return KeyRef::of(key, hash_seed_); }
   Entry* lookup(const KeyRef& ref, Instant now);  // erases an expired entry
   Entry* sample_entry() override;
 
@@ -142,6 +155,8 @@ class Keyspace final : private EntrySampler {
   void refresh_budget();
 
   uint64_t hash_seed_;
+  std::span<const KeyRef> expected_;
+  size_t expected_at_ = 0;
   MemoryBudget budget_;
   KeyspaceStats stats_;
   std::unique_ptr<EvictionPolicy> policy_;
