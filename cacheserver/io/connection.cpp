@@ -41,16 +41,39 @@ void Connection::stop_reading() {
   update_interest();
 }
 
-bool Connection::on_readable(Instant now, UnixMillis unix_now) {
-  ssize_t bytes = ::recv(socket_, buffers_.read.data(), buffers_.read.size(), 0);
-  if (bytes < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-  if (bytes == 0) return false;
-  worker_.view().stats().bytes_in.add(static_cast<uint64_t>(bytes));
-  machine_.session().bytes_in += static_cast<uint64_t>(bytes);
-  std::string_view input(buffers_.read.data(), static_cast<size_t>(bytes));
-  if (input_.empty()) return run_input(input, now, unix_now);
-  input_.append(input);
-  return run_input(input_, now, unix_now);
+Connection::Receipt Connection::receive(Instant now, UnixMillis unix_now) {
+  char* begin = buffers_.input.data() + buffers_.input_used;
+  const ssize_t received = ::recv(socket_, begin, SharedBuffers::kReadBytes, 0);
+  if (received < 0) {
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? Receipt::kServed : Receipt::kOver;
+  }
+  if (received == 0) return Receipt::kOver;
+  const auto bytes = static_cast<size_t>(received);
+  worker_.view().stats().bytes_in.add(bytes);
+  machine_.session().bytes_in += bytes;
+  if (!input_.empty()) {
+    input_.append(begin, bytes);
+    return run_input(input_, now, unix_now) ? Receipt::kServed : Receipt::kOver;
+  }
+  buffers_.input_used += bytes;
+  round_input_ = {begin, bytes};
+  machine_.prepare(round_input_);
+  return Receipt::kReady;
+}
+
+void Connection::run(Instant now, UnixMillis unix_now) {
+  replies_begin_ = buffers_.replies.size();
+  round_outcome_ = machine_.run_prepared(round_input_, buffers_.replies, now, unix_now);
+  replies_end_ = buffers_.replies.size();
+}
+
+bool Connection::reply(Instant now, UnixMillis unix_now) {
+  const auto replies = std::string_view(buffers_.replies).substr(replies_begin_, replies_end_ - replies_begin_);
+  if (!send_replies(replies)) return false;
+  check_pause();
+  const std::string_view rest = std::exchange(round_input_, {});
+  if (round_outcome_ == SessionMachine::Outcome::kOutputFull && !is_paused_) return run_input(rest, now, unix_now);
+  return settle(round_outcome_, rest);
 }
 
 bool Connection::on_writable(Instant now, UnixMillis unix_now) {
@@ -67,23 +90,32 @@ bool Connection::on_writable(Instant now, UnixMillis unix_now) {
 
 // Runs the requests in `input` (a view of the shared buffer or of input_) and keeps what is left of it.
 bool Connection::run_input(std::string_view input, Instant now, UnixMillis unix_now) {
-  std::string& replies = buffers_.replies;
+  std::string& replies = buffers_.own_replies;
   auto outcome = SessionMachine::Outcome::kOutputFull;
   while (outcome == SessionMachine::Outcome::kOutputFull && !is_paused_) {
     replies.clear();
     outcome = machine_.advance(input, replies, now, unix_now);
     if (!send_replies(replies)) return false;
-    is_paused_ = has_output() && output_.size() - output_offset_ > worker_.view().config().output_pause_bytes;
-    if (is_paused_) worker_.view().stats().reads_paused.add();
+    if (replies.capacity() > SharedBuffers::kReplyBytesKept) std::string().swap(replies);
+    check_pause();
   }
+  return settle(outcome, input);
+}
+
+bool Connection::settle(SessionMachine::Outcome outcome, std::string_view rest) {
   if (outcome == SessionMachine::Outcome::kClosing) {
     input_.clear();
     if (!has_output()) return false;
-  } else if (!keep_input(input)) {
+  } else if (!keep_input(rest)) {
     return false;
   }
   update_interest();
   return true;
+}
+
+void Connection::check_pause() {
+  is_paused_ = has_output() && output_.size() - output_offset_ > worker_.view().config().output_pause_bytes;
+  if (is_paused_) worker_.view().stats().reads_paused.add();
 }
 
 bool Connection::keep_input(std::string_view rest) {
@@ -100,7 +132,7 @@ bool Connection::keep_input(std::string_view rest) {
   return false;
 }
 
-bool Connection::send_replies(std::string& replies) {
+bool Connection::send_replies(std::string_view replies) {
   if (replies.empty()) return true;
   worker_.view().stats().bytes_out.add(replies.size());
   machine_.session().bytes_out += replies.size();
@@ -110,9 +142,7 @@ bool Connection::send_replies(std::string& replies) {
     if (bytes < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return false;
     sent = bytes < 0 ? 0 : static_cast<size_t>(bytes);
   }
-  bool is_alive = sent == replies.size() || keep_output(std::string_view(replies).substr(sent));
-  if (replies.capacity() > SharedBuffers::kReplyBytesKept) std::string().swap(replies);
-  return is_alive;
+  return sent == replies.size() || keep_output(replies.substr(sent));
 }
 
 bool Connection::keep_output(std::string_view rest) {

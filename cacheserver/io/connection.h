@@ -1,12 +1,13 @@
 // One client's socket: reads what is there, lets the session run it, sends all replies of a read in one send.
 //
-// The read buffer and the buffer for fresh replies belong to the worker and are shared by its connections; a connection
-// keeps bytes of its own only while a request is incomplete or the kernel takes no more replies.
+// The buffers for input and fresh replies belong to the worker and are shared by its connections; a connection keeps
+// bytes of its own only while a request is incomplete or the kernel takes no more replies. Connections that are ready
+// together are served in steps, each for all of them, so that the memory their requests touch is loaded side by side:
 //
-//   readable -> recv -> SessionMachine::advance -> send (non-blocking)
-//                                                   \_ the kernel took less: the rest waits for "writable"; above
-//                                                      output_pause_bytes the client is not read from until it took
-//                                                      half
+//   receive (recv, parse)  ->  Worker::load_round  ->  run  ->  reply (send, non-blocking)
+//                                                                 \_ the kernel took less: the rest waits for
+//                                                                    "writable"; above output_pause_bytes the client
+//                                                                    is not read from until it took half
 //
 // Limits: WorkerConfig::query_buffer_bytes_max, output_buffer_bytes_max (closed and counted), output_pause_bytes.
 // Threads: the worker's. I/O: its socket; it never blocks.
@@ -22,11 +23,16 @@ namespace tidemark::cacheserver::io {
 
 // What the connections of one worker share.
 struct SharedBuffers {
-  static constexpr size_t kReadBytes = 64 * 1024;
+  static constexpr size_t kReadBytes = 64 * 1024;         // at most, by one recv
+  static constexpr size_t kInputBytes = 4 * kReadBytes;   // of all connections of a round
+  static constexpr size_t kRoundReplyBytes = 256 * 1024;  // beyond, what has run is sent before more runs
   static constexpr size_t kReplyBytesKept = 1024 * 1024;  // a larger buffer is given back after use
-  SharedBuffers() : read(kReadBytes, '\0') {}
-  std::string read;
-  std::string replies;
+  SharedBuffers() : input(kInputBytes, '\0') {}
+
+  std::string input;
+  size_t input_used = 0;
+  std::string replies;      // of the round, one connection after the other
+  std::string own_replies;  // of one connection that is served alone
 };
 
 class Connection {
@@ -38,8 +44,13 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // False: the connection is over; destroy it (not before the events of this turn are done).
-  bool on_readable(Instant now, UnixMillis unix_now);
+  // kReady: requests have joined the worker's shared round; run() and reply() follow, before the next receive().
+  enum class Receipt : uint8_t { kReady, kServed, kOver };
+  Receipt receive(Instant now, UnixMillis unix_now);  // requires SharedBuffers::kReadBytes of room for input
+  void run(Instant now, UnixMillis unix_now);
+  // False here and below, kOver above: the connection is over; destroy it (not before the events of this turn are
+  // done).
+  bool reply(Instant now, UnixMillis unix_now);
   bool on_writable(Instant now, UnixMillis unix_now);
 
   uint64_t id() const { return machine_.session().id; }
@@ -51,7 +62,9 @@ class Connection {
 
  private:
   bool run_input(std::string_view input, Instant now, UnixMillis unix_now);
-  bool send_replies(std::string& replies);
+  bool settle(SessionMachine::Outcome outcome, std::string_view rest);
+  bool send_replies(std::string_view replies);
+  void check_pause();
   bool keep_output(std::string_view rest);
   bool keep_input(std::string_view rest);
   bool flush_output();
@@ -68,6 +81,10 @@ class Connection {
   std::string input_;   // an incomplete request, or requests that wait for room in the output
   std::string output_;  // not yet taken by the kernel
   size_t output_offset_ = 0;
+  // Between receive() and reply(): the input, then what is left of it, and the replies' place in the shared buffer.
+  std::string_view round_input_;
+  SessionMachine::Outcome round_outcome_ = SessionMachine::Outcome::kNeedsInput;
+  size_t replies_begin_ = 0, replies_end_ = 0;
 };
 
 }  // namespace tidemark::cacheserver::io

@@ -214,7 +214,8 @@ class WorkerLoopOnAsio final : public WorkerLoop {
       if (ready <= 0) break;
       const Instant now = steady_now();
       const UnixMillis wall = unix_now();
-      for (int i = 0; i < ready; ++i) serve(events[static_cast<size_t>(i)], now, wall);
+      for (int i = 0; i < ready; ++i) take(events[static_cast<size_t>(i)], now, wall);
+      serve_ready(now, wall);
       finish_killed();
       finished_.clear();
     }
@@ -222,16 +223,49 @@ class WorkerLoopOnAsio final : public WorkerLoop {
     if (is_draining_) check_drained();
   }
 
-  void serve(const epoll_event& event, Instant now, UnixMillis wall) {
+  void take(const epoll_event& event, Instant now, UnixMillis wall) {
     auto* connection = static_cast<Connection*>(event.data.ptr);
     bool is_alive = true;
     if (event.events & EPOLLOUT) is_alive = connection->on_writable(now, wall);
     if (is_alive && (event.events & EPOLLIN)) {
-      is_alive = connection->on_readable(now, wall);
+      is_alive = receive(*connection, now, wall);
     } else if (is_alive && (event.events & (EPOLLERR | EPOLLHUP))) {
       is_alive = false;
     }
     if (!is_alive) finish(connection->id());
+  }
+
+  bool receive(Connection& connection, Instant now, UnixMillis wall) {
+    const Connection::Receipt receipt = connection.receive(now, wall);
+    if (receipt != Connection::Receipt::kReady) return receipt != Connection::Receipt::kOver;
+    ready_.push_back(&connection);
+    const bool has_room = buffers_.input_used + SharedBuffers::kReadBytes <= buffers_.input.size();
+    if (!has_room || worker_->shared_round().is_full()) serve_ready(now, wall);
+    return true;
+  }
+
+  // Runs and answers what the connections of the round have sent.
+  void serve_ready(Instant now, UnixMillis wall) {
+    if (ready_.empty()) return;
+    worker_->load_round();
+    size_t answered = 0;
+    for (size_t i = 0; i < ready_.size(); ++i) {
+      ready_[i]->run(now, wall);
+      if (buffers_.replies.size() >= SharedBuffers::kRoundReplyBytes) answer(answered, i + 1, now, wall);
+    }
+    answer(answered, ready_.size(), now, wall);
+    worker_->end_round();
+    ready_.clear();
+    buffers_.input_used = 0;
+    if (buffers_.replies.capacity() > SharedBuffers::kReplyBytesKept) std::string().swap(buffers_.replies);
+  }
+
+  void answer(size_t& answered, size_t end, Instant now, UnixMillis wall) {
+    worker_->timer().stop();
+    for (; answered < end; ++answered) {
+      if (!ready_[answered]->reply(now, wall)) finish(ready_[answered]->id());
+    }
+    buffers_.replies.clear();
   }
 
   // The object lives until the events of this round are done, for another of them may name it.
@@ -332,6 +366,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   SharedBuffers buffers_;
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> finished_;
+  std::vector<Connection*> ready_;  // whose requests are in the shared round
   bool is_draining_ = false;
   std::function<void()> on_drained_;
   Instant last_slow_tick_{};

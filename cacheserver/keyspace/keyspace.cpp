@@ -1,6 +1,5 @@
 #include "cacheserver/keyspace/keyspace.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "base/invariant.h"
@@ -87,9 +86,9 @@ void Keyspace::prefetch_entry(const KeyRef& ref) const {
 }
 
 KeyRef Keyspace::recall(std::string_view key) {
-  constexpr size_t kTried = 2;  // the key of the call before, or the one behind it
-  const size_t end = std::min(expected_.size(), expected_at_ + kTried);
-  for (size_t i = expected_at_; i < end; ++i) {
+  const size_t at = expected_at_;
+  for (size_t i : {at, at + 1, size_t{0}}) {  // the same as before, the one behind it, once more from the beginning
+    if (i >= expected_.size()) continue;
     const std::string_view expected = expected_[i].key;
     if (expected.data() != key.data() || expected.size() != key.size()) continue;
     expected_at_ = i;

@@ -20,7 +20,10 @@ Worker::Worker(Options options, std::unique_ptr<Keyspace> keyspace, const Comman
                   .group_epoch = view_.group_epoch(),
                   .slots_version = view_.slots_version()}),
       dispatcher_(table),
-      clock_(options.clock) {
+      clock_(options.clock),
+      shared_round_(table),
+      own_round_(table),
+      timer_(view_, table, options.clock) {
   view_.command_stats() = std::vector<CommandStats>(table.size());
 }
 

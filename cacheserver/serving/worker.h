@@ -11,11 +11,12 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/wire/request_parser.h"
 #include "cacheserver/command/command_table.h"
 #include "cacheserver/command/dispatch.h"
 #include "cacheserver/freshness/freshness_state.h"
 #include "cacheserver/keyspace/keyspace.h"
+#include "cacheserver/serving/command_timer.h"
+#include "cacheserver/serving/request_round.h"
 #include "cacheserver/worker/worker_view.h"
 
 namespace tidemark::cacheserver {
@@ -51,10 +52,16 @@ class Worker {
 
   uint64_t next_session_id() { return ++sessions_made_ * view_.identity().workers + view_.identity().worker_index; }
 
-  // Scratch of the sessions, which take turns on this thread.
-  RequestBatch& batch() { return batch_; }
-  std::vector<CommandTable::Found>& found() { return found_; }
-  std::vector<std::string_view>& inputs() { return inputs_; }
+  // The requests of the sessions that are ready together, and those of one session alone: the sessions take turns.
+  RequestRound& shared_round() { return shared_round_; }
+  RequestRound& own_round() { return own_round_; }
+  void load_round() { shared_round_.load(*keyspace_); }
+  void end_round() { finish(shared_round_); }
+  void finish(RequestRound& round) {
+    timer_.stop();  // it may still name a request of the round
+    round.clear();
+  }
+  CommandTimer& timer() { return timer_; }
 
  private:
   Worker(Options options, std::unique_ptr<Keyspace> keyspace, const CommandTable& table);
@@ -69,9 +76,8 @@ class Worker {
   Clock clock_;
   std::deque<Slot> slots_to_purge_;
   uint64_t sessions_made_ = 0;
-  RequestBatch batch_;
-  std::vector<CommandTable::Found> found_;
-  std::vector<std::string_view> inputs_;
+  RequestRound shared_round_, own_round_;
+  CommandTimer timer_;
 };
 
 }  // namespace tidemark::cacheserver

@@ -1,0 +1,41 @@
+#include "cacheserver/serving/request_round.h"
+
+namespace tidemark::cacheserver {
+
+RequestParser::Outcome RequestRound::parse(RequestParser& parser, std::string_view& input) {
+  const std::string_view before = input;
+  const RequestParser::Outcome outcome = parser.next(input, batch_);
+  if (outcome == RequestParser::Outcome::kRequest) {
+    requests_.push_back({.input = before, .found = table_.find(batch_[batch_.size() - 1])});
+  }
+  return outcome;
+}
+
+void RequestRound::load(Keyspace& keyspace) {
+  refs_.clear();
+  for (size_t i = 0; i < requests_.size(); ++i) refer_to_keys(requests_[i], batch_[i], keyspace);
+  if (refs_.size() < 2) return;  // the lookup comes at once
+  for (const KeyRef& ref : refs_) keyspace.prefetch_place(ref);
+  for (const KeyRef& ref : refs_) keyspace.prefetch_entry(ref);
+}
+
+void RequestRound::refer_to_keys(Request& request, Arguments arguments, const Keyspace& keyspace) {
+  request.first_ref = static_cast<uint32_t>(refs_.size());
+  request.ref_count = 0;
+  if (request.found.kind != CommandTable::Found::Kind::kCommand) return;
+  const KeyPositions keys = key_positions(table_.spec(request.found.row), arguments.size());
+  if (keys.empty()) return;
+  for (size_t at = keys.first; at <= keys.last; at += keys.step) {
+    if (request.ref_count == kKeysOfRequestMax || refs_.size() == kKeysMax) return;
+    refs_.push_back(keyspace.refer(arguments[at]));
+    ++request.ref_count;
+  }
+}
+
+void RequestRound::clear() {
+  batch_.clear();
+  requests_.clear();
+  refs_.clear();
+}
+
+}  // namespace tidemark::cacheserver
