@@ -44,6 +44,11 @@ int hex_digit(char c) {
   return -1;
 }
 
+bool give_up(std::vector<std::string_view>& arguments, size_t begin) {
+  arguments.resize(begin);
+  return false;
+}
+
 char unescape(char c) {
   switch (c) {
     case 'n':
@@ -132,7 +137,35 @@ RequestParser::Step RequestParser::broken(std::string_view text) {
   return Step::kBroken;
 }
 
+// The usual request: whole, up to nine arguments, none of them large. Whatever else it is, read_array has the word.
+bool RequestParser::read_short(std::string_view& input, RequestBatch& batch) {
+  constexpr size_t kBulkDigitsMax = 5;
+  const char* at = input.data();
+  const char* const end = at + input.size();
+  if (end - at < 4 || at[0] != '*' || at[1] < '1' || at[1] > '9' || at[2] != '\r') return false;
+  const auto count = static_cast<size_t>(at[1] - '0');
+  at += 4;
+  const size_t begin = batch.arguments_.size();
+  for (size_t i = 0; i < count; ++i) {
+    if (end - at < 4 || at[0] != '$' || at[1] < '1' || at[1] > '9') return give_up(batch.arguments_, begin);
+    auto bytes = static_cast<size_t>(at[1] - '0');
+    const char* const digits = at + 1;
+    for (at += 2; at != end && *at >= '0' && *at <= '9'; ++at) {
+      if (at - digits == kBulkDigitsMax) return give_up(batch.arguments_, begin);
+      bytes = bytes * 10 + static_cast<size_t>(*at - '0');
+    }
+    const auto left = static_cast<size_t>(end - at);
+    if (left < bytes + 4 || *at != '\r' || bytes > limits_.bulk_bytes_max) return give_up(batch.arguments_, begin);
+    batch.arguments_.emplace_back(at + 2, bytes);
+    at += bytes + 4;
+  }
+  batch.ends_.push_back(batch.arguments_.size());
+  input.remove_prefix(static_cast<size_t>(at - input.data()));
+  return true;
+}
+
 RequestParser::Outcome RequestParser::next(std::string_view& input, RequestBatch& batch) {
+  if (arguments_left_ == 0 && limits_.is_authenticated && read_short(input, batch)) return Outcome::kRequest;
   while (!input.empty()) {
     bool is_array = arguments_left_ > 0 || input.front() == '*';
     Step step = is_array ? read_array(input, batch) : read_inline(input, batch);

@@ -71,6 +71,7 @@ class RequestParser {
  private:
   enum class Step : uint8_t { kDone, kNothing, kMore, kBroken };  // kNothing: an empty request was consumed
 
+  bool read_short(std::string_view& input, RequestBatch& batch);
   Step read_array(std::string_view& input, RequestBatch& batch);
   Step read_inline(std::string_view& input, RequestBatch& batch);
   Step read_argument_count(std::string_view input);

@@ -2,22 +2,44 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 namespace tidemark {
 namespace {
 
-void append_number(std::string& out, int64_t value) {
-  char digits[24];
-  auto [end, error] = std::to_chars(digits, digits + sizeof digits, value);
-  out.append(digits, end);
+constexpr size_t kNumberBytesMax = 24;
+
+// Makes room for `bytes_max` more, lets `write` put some there and return the end.
+template <typename Write>
+void append_in_place(std::string& out, size_t bytes_max, Write write) {
+  const size_t size = out.size();
+  out.resize_and_overwrite(size + bytes_max,
+                           [&](char* data, size_t) { return static_cast<size_t>(write(data + size) - data); });
+}
+
+char* put_number(char* at, int64_t value) {
+  if (value >= 0 && value < 10) {
+    *at = static_cast<char>('0' + value);
+    return at + 1;
+  }
+  return std::to_chars(at, at + kNumberBytesMax, value).ptr;
+}
+
+char* put_line_end(char* at) {
+  at[0] = '\r';
+  at[1] = '\n';
+  return at + 2;
+}
+
+char* put_header(char* at, char type, int64_t number) {
+  *at = type;
+  return put_line_end(put_number(at + 1, number));
 }
 
 }  // namespace
 
 void RespWriter::header(char type, int64_t number) {
-  out_->push_back(type);
-  append_number(*out_, number);
-  out_->append("\r\n");
+  append_in_place(*out_, kNumberBytesMax + 3, [&](char* at) { return put_header(at, type, number); });
 }
 
 void RespWriter::simple(std::string_view text) {
@@ -32,12 +54,16 @@ void RespWriter::error(std::string_view text) {
   out_->append("\r\n");
 }
 
-void RespWriter::integer(int64_t value) { header(':', value); }
+void RespWriter::integer(int64_t value) {
+  header(':', value);
+}
 
 void RespWriter::bulk(std::string_view bytes) {
-  header('$', static_cast<int64_t>(bytes.size()));
-  out_->append(bytes);
-  out_->append("\r\n");
+  append_in_place(*out_, bytes.size() + kNumberBytesMax + 5, [&](char* at) {
+    at = put_header(at, '$', static_cast<int64_t>(bytes.size()));
+    if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
+    return put_line_end(at + bytes.size());
+  });
 }
 
 void RespWriter::bulk_integer(int64_t value) {
@@ -46,17 +72,27 @@ void RespWriter::bulk_integer(int64_t value) {
   bulk({digits, static_cast<size_t>(end - digits)});
 }
 
-void RespWriter::null() { out_->append(protocol_ >= 3 ? "_\r\n" : "$-1\r\n"); }
-void RespWriter::null_array() { out_->append(protocol_ >= 3 ? "_\r\n" : "*-1\r\n"); }
-void RespWriter::array(size_t elements) { header('*', static_cast<int64_t>(elements)); }
+void RespWriter::null() {
+  out_->append(protocol_ >= 3 ? "_\r\n" : "$-1\r\n");
+}
+void RespWriter::null_array() {
+  out_->append(protocol_ >= 3 ? "_\r\n" : "*-1\r\n");
+}
+void RespWriter::array(size_t elements) {
+  header('*', static_cast<int64_t>(elements));
+}
 
 void RespWriter::map(size_t pairs) {
   if (protocol_ >= 3) return header('%', static_cast<int64_t>(pairs));
   header('*', static_cast<int64_t>(pairs * 2));
 }
 
-void RespWriter::set(size_t elements) { header(protocol_ >= 3 ? '~' : '*', static_cast<int64_t>(elements)); }
-void RespWriter::push(size_t elements) { header(protocol_ >= 3 ? '>' : '*', static_cast<int64_t>(elements)); }
+void RespWriter::set(size_t elements) {
+  header(protocol_ >= 3 ? '~' : '*', static_cast<int64_t>(elements));
+}
+void RespWriter::push(size_t elements) {
+  header(protocol_ >= 3 ? '>' : '*', static_cast<int64_t>(elements));
+}
 
 void RespWriter::number(double value) {
   std::string text;

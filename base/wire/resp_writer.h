@@ -19,18 +19,18 @@ class RespWriter {
 
   void ok() { out_->append("+OK\r\n"); }
   void simple(std::string_view text);
-  void error(std::string_view text);   // "ERR syntax error"; CR and LF in it become spaces
+  void error(std::string_view text);  // "ERR syntax error"; CR and LF in it become spaces
   void integer(int64_t value);
   void bulk(std::string_view bytes);
-  void bulk_integer(int64_t value);    // the number as a bulk string
-  void null();                         // RESP2 $-1, RESP3 _
-  void null_array();                   // RESP2 *-1, RESP3 _
+  void bulk_integer(int64_t value);  // the number as a bulk string
+  void null();                       // RESP2 $-1, RESP3 _
+  void null_array();                 // RESP2 *-1, RESP3 _
   void array(size_t elements);
-  void map(size_t pairs);              // RESP2: array of 2 * pairs
+  void map(size_t pairs);  // RESP2: array of 2 * pairs
   void set(size_t elements);
-  void push(size_t elements);          // RESP2: array
-  void number(double value);           // RESP3 ",2.5"; RESP2 bulk "2.5" (%.17g, shortest that reads back)
-  void boolean(bool value);            // RESP2 :1 / :0
+  void push(size_t elements);            // RESP2: array
+  void number(double value);             // RESP3 ",2.5"; RESP2 bulk "2.5" (%.17g, shortest that reads back)
+  void boolean(bool value);              // RESP2 :1 / :0
   void verbatim(std::string_view text);  // RESP3 =…txt:; RESP2 bulk
 
  private:

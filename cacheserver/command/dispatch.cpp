@@ -29,9 +29,9 @@ bool reply_moved(CommandContext& context, Slot slot) {
 }
 
 bool check_slots(CommandContext& context, const KeyPositions& positions, Arguments arguments) {
-  Slot slot = slot_of_key(arguments[positions.first]);
+  const Slot slot = context.keyspace.recall(arguments[positions.first]).slot;
   for (size_t i = positions.first + positions.step; i <= positions.last; i += positions.step) {
-    if (slot_of_key(arguments[i]) != slot) {
+    if (context.keyspace.recall(arguments[i]).slot != slot) {
       context.reply.error("CROSSSLOT Keys in request don't hash to the same slot");
       return false;
     }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "cacheserver/command/data_support.h"
 #include "cacheserver/command/string_handlers.h"
@@ -9,8 +10,8 @@
 namespace tidemark::cacheserver {
 namespace {
 
-// MGET starts loading this many keys ahead of the one it answers.
-constexpr size_t kKeysAhead = 8;
+// MGET loads this many keys side by side, then answers them.
+constexpr size_t kKeysAtOnce = 16;
 // What a new entry costs beside key and value, for a first estimate of an MSET.
 constexpr uint64_t kEntryOverheadEstimate = 48;
 
@@ -49,11 +50,16 @@ void get_command(CommandContext& context, Arguments arguments) {
 
 void mget_command(CommandContext& context, Arguments arguments) {
   const Arguments keys = arguments.subspan(1);
-  for (size_t i = 0; i < std::min(kKeysAhead, keys.size()); ++i) context.keyspace.prefetch(keys[i]);
   context.reply.array(keys.size());
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (i + kKeysAhead < keys.size()) context.keyspace.prefetch(keys[i + kKeysAhead]);
-    reply_value(context, read_entry(context, keys[i]));
+  std::array<KeyRef, kKeysAtOnce> refs;
+  for (size_t begin = 0; begin < keys.size(); begin += kKeysAtOnce) {
+    const Arguments some = keys.subspan(begin, std::min(kKeysAtOnce, keys.size() - begin));
+    for (size_t i = 0; i < some.size(); ++i) refs[i] = context.keyspace.recall(some[i]);
+    for (size_t i = 0; i < some.size(); ++i) context.keyspace.prefetch_place(refs[i]);
+    for (size_t i = 0; i < some.size(); ++i) context.keyspace.prefetch_entry(refs[i]);
+    context.keyspace.expect({refs.data(), some.size()});
+    for (std::string_view key : some) reply_value(context, read_entry(context, key));
+    context.keyspace.expect({});
   }
 }
 

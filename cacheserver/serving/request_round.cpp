@@ -6,9 +6,20 @@ RequestParser::Outcome RequestRound::parse(RequestParser& parser, std::string_vi
   const std::string_view before = input;
   const RequestParser::Outcome outcome = parser.next(input, batch_);
   if (outcome == RequestParser::Outcome::kRequest) {
-    requests_.push_back({.input = before, .found = table_.find(batch_[batch_.size() - 1])});
+    requests_.push_back({.input = before, .found = find(batch_[batch_.size() - 1])});
   }
   return outcome;
+}
+
+CommandTable::Found RequestRound::find(Arguments arguments) {
+  if (arguments[0] == last_name_) return last_found_;
+  const CommandTable::Found found = table_.find(arguments);
+  if (found.kind == CommandTable::Found::Kind::kCommand && !table_.is_container(found.row) &&
+      !table_.is_subcommand(found.row)) {
+    last_name_.assign(arguments[0]);
+    last_found_ = found;
+  }
+  return found;
 }
 
 void RequestRound::load(Keyspace& keyspace) {

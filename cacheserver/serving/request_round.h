@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -49,12 +50,16 @@ class RequestRound {
     CommandTable::Found found;
     uint32_t first_ref = 0, ref_count = 0;
   };
+  CommandTable::Found find(Arguments arguments);
   void refer_to_keys(Request& request, Arguments arguments, const Keyspace& keyspace);
 
   const CommandTable& table_;
   RequestBatch batch_;
   std::vector<Request> requests_;
   std::vector<KeyRef> refs_;
+  // The name found last, as it was written: one client after the other sends the same.
+  std::string last_name_;
+  CommandTable::Found last_found_;
 };
 
 }  // namespace tidemark::cacheserver
