@@ -19,6 +19,9 @@ constexpr std::array kExact{
     Exact{"SH003", ErrorCode::kInvalidArgument},     // a row's bucket cannot change
     Exact{"SH004", ErrorCode::kUnavailable},         // incarnation not open yet
     Exact{"SH005", ErrorCode::kInvalidArgument},     // TRUNCATE
+    Exact{"SH011", ErrorCode::kFailedPrecondition},  // the schema is newer than the reader
+    Exact{"SH012", ErrorCode::kFailedPrecondition},  // DDL that changes rows without an event
+    Exact{"SH013", ErrorCode::kInvalidArgument},     // a write to a copy of a reference table
     Exact{"25006", ErrorCode::kUnavailable},         // a write on a replica
     Exact{"40001", ErrorCode::kAborted},             // serialization failure, also a conflict with recovery
     Exact{"40P01", ErrorCode::kAborted},             // deadlock

@@ -1,9 +1,10 @@
-// tidemark-shards: the Postgres shards' own tool. Verbs: init, status.
+// tidemark-shards: the Postgres shards' own tool. One verb, one file.
 #include <fmt/format.h>
 
 #include <cstdio>
 
 #include "base/io/options.h"
+#include "tools/shards/schema/verb_migrate.h"
 #include "tools/shards/verbs.h"
 
 namespace {
@@ -45,11 +46,17 @@ int main(int argc, char** argv) {
   status_verb.choice("format", status.format, {"table", "json"}, "how to print");
   status_verb.require("topology");
 
+  shards::MigrateArguments migrate;
+  io::Options& migrate_verb = options.verb(
+      "migrate", "Changes the schema of all shards in steps that running programs survive; may be run again.");
+  shards::declare(migrate_verb, migrate);
+
   if (const auto exit_code = options.parse(argc, argv)) return *exit_code;
   if (init_verb.is_chosen()) {
     const Status done = shards::run_init(init);
     return done ? io::kExitOk : report(done.error());
   }
+  if (migrate_verb.is_chosen()) return shards::run_migrate(migrate);
   const auto is_good = shards::run_status(status);
   if (!is_good) return report(is_good.error());
   return *is_good ? io::kExitOk : io::kExitFailure;

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/parse.h"
+#include "shardrouter/schema/schema_sql.h"
 #include "shardrouter/sql/schema/shard_schema.h"
 
 namespace tidemark::shards {
@@ -59,24 +60,24 @@ Status add_to_publication(PgSession& session, const std::string& table) {
   return session.run("ALTER PUBLICATION tidemark ADD TABLE " + *name);
 }
 
-Status adopt_table(PgSession& session, const std::string& table) {
-  const auto schema = session.value(
-      "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+struct PlacedTable {
+  std::string schema;
+  std::string table;  // quoted where it must be, with its schema where that is not in the search path
+};
+Result<PlacedTable> place_of(PgSession& session, const std::string& table) {
+  const auto row = session.query(
+      "SELECT n.nspname, c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
       "WHERE c.oid = to_regclass($1)",
       {table});
-  if (!schema) return std::unexpected(schema.error());
-  if (schema->empty())
+  if (!row) return std::unexpected(row.error());
+  if (row->rows.empty())
     return fail(ErrorCode::kNotFound, "table " + table + " does not exist: create it by --schema FILE.sql");
-  const auto name = session.value("SELECT to_regclass($1)::text", {table});
-  if (!name) return std::unexpected(name.error());
-  Status done = session.run("SELECT shard.protect_table(to_regclass($1))", {table});
-  if (done) done = add_to_publication(session, table);
-  if (done)
-    done = session.run(fmt::format("GRANT USAGE ON SCHEMA {} TO tidemark_app, tidemark_invalidator, tidemark_admin",
-                                   session.quote(*schema)));
-  if (done) done = session.run(fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO tidemark_app", *name));
-  if (done) done = session.run(fmt::format("GRANT SELECT ON {} TO tidemark_invalidator, tidemark_admin", *name));
-  return done;
+  return PlacedTable{row->rows[0][0].value_or(""), row->rows[0][1].value_or("")};
+}
+
+Status grant_schema(PgSession& session, const PlacedTable& table) {
+  return session.run(fmt::format("GRANT USAGE ON SCHEMA {} TO tidemark_app, tidemark_invalidator, tidemark_admin",
+                                 session.quote(table.schema)));
 }
 
 // A database belongs to one shard for good: two that were mixed up would each own what the other holds.
@@ -95,6 +96,8 @@ Status create_all(PgSession& session, ShardId shard, const ApplicationSchema& sc
   if (!done) return done;
   const auto built_in = session.script(std::string(shardrouter::shard_schema_sql()));
   if (!built_in) return std::unexpected(built_in.error().with_context("shard.sql"));
+  const auto for_migrations = session.script(std::string(shardrouter::migration_schema_sql()));
+  if (!for_migrations) return std::unexpected(for_migrations.error().with_context("schema.sql"));
   done = claim_identity(session, shard);
   if (!done) return done;
   for (const auto& [name, text] : schema.files) {
@@ -109,6 +112,29 @@ Status create_all(PgSession& session, ShardId shard, const ApplicationSchema& sc
 }
 
 }  // namespace
+
+Status adopt_table(PgSession& session, const std::string& table) {
+  const auto name = place_of(session, table);
+  if (!name) return std::unexpected(name.error());
+  Status done = session.run("SELECT shard.protect_table(to_regclass($1))", {table});
+  if (done) done = add_to_publication(session, table);
+  if (done) done = grant_schema(session, *name);
+  if (done) done = session.run(fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO tidemark_app", name->table));
+  if (done) done = session.run(fmt::format("GRANT SELECT ON {} TO tidemark_invalidator, tidemark_admin", name->table));
+  return done;
+}
+
+Status adopt_reference(PgSession& session, const std::string& table, ShardId original) {
+  const auto name = place_of(session, table);
+  if (!name) return std::unexpected(name.error());
+  Status done =
+      session.run("SELECT shard.declare_reference(to_regclass($1), $2::int)", {table, std::to_string(original)});
+  if (done) done = grant_schema(session, *name);
+  // Whoever may write it is told by its trigger on which shard.
+  if (done) done = session.run(fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO tidemark_app", name->table));
+  if (done) done = session.run(fmt::format("GRANT SELECT ON {} TO tidemark_invalidator, tidemark_admin", name->table));
+  return done;
+}
 
 Result<PgSession> connect_owner(const AdminShard& shard) {
   const auto info = split_conninfo(shard.admin);

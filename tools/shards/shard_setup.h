@@ -24,6 +24,10 @@ struct ApplicationSchema {
   std::vector<std::pair<std::string, std::string>> files;
   std::vector<std::string> tables;
 };
+// One table whose rows belong to buckets: the fence, the publication, the grants. Within the caller's transaction.
+Status adopt_table(PgSession& session, const std::string& table);
+// One table with the same rows on every shard; `original` holds those that the others copy.
+Status adopt_reference(PgSession& session, const std::string& table, ShardId original);
 Status create_objects(PgSession& session, ShardId shard, const ApplicationSchema& schema);
 
 // The logical slot `tidemark`; then the first db_epoch, if there is none. Returns the db_epoch.

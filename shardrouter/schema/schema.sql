@@ -1,0 +1,150 @@
+-- What migrations need in every shard. Run after shard.sql by the database's owner, any number of times.
+--
+--   shard.migration          the ledger: which file ran here, with its checksum, written in the file's own transaction
+--   shard.reader             programs that said which schema they understand; a lease, renewed by them
+--   shard.register_reader()  a program's first statement: refused when the schema has moved on without it
+--   shard.reference_table    tables with the same rows on every shard, and which shard holds the original
+--
+-- SQLSTATEs: SH011 the schema is newer than the reader   SH012 rows would change without an event
+--            SH013 a copy of a reference table is not written
+-- Advisory locks: (7005, 0) shared by register_reader, exclusive by a contract or an undo; (7006, 0) one migration tool.
+
+CREATE TABLE IF NOT EXISTS shard.migration (
+  id         text NOT NULL,
+  phase      text NOT NULL CHECK (phase IN ('expand', 'backfill', 'contract')),
+  checksum   text NOT NULL,
+  state      text NOT NULL CHECK (state IN ('running', 'done', 'undone')),
+  rows       bigint NOT NULL DEFAULT 0,
+  changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (id, phase)
+);
+
+CREATE TABLE IF NOT EXISTS shard.reader (
+  name       text PRIMARY KEY,
+  understands text NOT NULL,
+  expires_at timestamptz NOT NULL
+);
+
+CREATE OR REPLACE FUNCTION shard.migration_number(id text) RETURNS bigint
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT substring(id FROM '^[0-9]+')::bigint $$;
+
+-- `understands` is the id of the newest migration whose expand the program knows. To be called again well before the
+-- lifetime is over. A program that gets SH011 must not start: what it reads is gone.
+CREATE OR REPLACE FUNCTION shard.register_reader(name text, understands text, lifetime interval DEFAULT '1 minute')
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  contracted text;
+  missing    text;
+BEGIN
+  IF shard.migration_number(understands) IS NULL THEN
+    RAISE EXCEPTION 'reader %: "%" is no migration (NUMBER_NAME)', name, understands USING ERRCODE = '22023';
+  END IF;
+  IF lifetime <= interval '0' OR lifetime > interval '1 day' THEN
+    RAISE EXCEPTION 'reader %: a lifetime of % is not between 0 and 1 day', name, lifetime USING ERRCODE = '22023';
+  END IF;
+  PERFORM pg_advisory_xact_lock_shared(7005, 0);
+  SELECT m.id INTO contracted FROM shard.migration m
+   WHERE m.phase = 'contract' AND m.state = 'done'
+     AND shard.migration_number(m.id) > shard.migration_number(understands)
+   ORDER BY shard.migration_number(m.id) DESC LIMIT 1;
+  IF contracted IS NOT NULL THEN
+    RAISE EXCEPTION 'reader % understands the schema up to %, but % is contracted here', name, understands, contracted
+      USING ERRCODE = 'SH011', HINT = 'Start a newer version of the program.';
+  END IF;
+  -- The other way round: a program that is newer than the schema would not find what it reads.
+  IF EXISTS (SELECT FROM shard.migration m WHERE m.phase = 'expand' AND m.id = understands AND m.state = 'undone') THEN
+    RAISE EXCEPTION 'reader % relies on %, which was undone here', name, understands
+      USING ERRCODE = 'SH011', HINT = 'Run tidemark-shards migrate expand first.';
+  END IF;
+  INSERT INTO shard.reader AS r (name, understands, expires_at)
+  VALUES (name, understands, clock_timestamp() + lifetime)
+  ON CONFLICT ON CONSTRAINT reader_pkey DO UPDATE
+     SET understands = excluded.understands, expires_at = excluded.expires_at;
+END $$;
+
+CREATE OR REPLACE FUNCTION shard.forget_reader(name text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+  DELETE FROM shard.reader r WHERE r.name = name;
+  RETURN FOUND;
+END $$;
+
+-- -------------------------------------------------------------------------------------------- DDL that makes no events
+-- A rewritten table has other rows than before, a reader with an older snapshot sees it empty, and no event tells any
+-- cache (ALTER COLUMN TYPE, ADD COLUMN with a volatile default, SET UNLOGGED …). Refused for everybody on a table that
+-- belongs to buckets; whoever knows that no cache holds its rows says SET tidemark.eventless_ddl = 'allowed'.
+CREATE OR REPLACE FUNCTION shard.refuse_rewrite() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF current_setting('tidemark.eventless_ddl', true) = 'allowed' THEN
+    RETURN;
+  END IF;
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = pg_event_trigger_table_rewrite_oid() AND tgname = 'tidemark_fence')
+  THEN
+    RAISE EXCEPTION 'rewriting table % would change its rows without an event, and caches would keep the old ones',
+      pg_event_trigger_table_rewrite_oid()::regclass USING ERRCODE = 'SH012',
+      HINT = 'Add a new column, fill it in a backfill, and drop the old one in the contract.';
+  END IF;
+END $$;
+
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtname = 'tidemark_rewrite') THEN
+    CREATE EVENT TRIGGER tidemark_rewrite ON table_rewrite EXECUTE FUNCTION shard.refuse_rewrite();
+  END IF;
+END $$;
+
+-- ---------------------------------------------------------------------------------------------------- reference tables
+CREATE TABLE IF NOT EXISTS shard.reference_table (
+  name     text PRIMARY KEY,  -- "shop.currency"
+  original int NOT NULL CHECK (original BETWEEN 0 AND 65535)  -- the shard whose rows the others copy
+);
+
+CREATE OR REPLACE FUNCTION shard.refuse_copy_write() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  here int := (SELECT shard FROM shard.identity);
+  home int := (SELECT original FROM shard.reference_table WHERE to_regclass(name) = TG_RELID);
+BEGIN
+  IF here IS DISTINCT FROM home AND current_setting('tidemark.reference_copy', true) IS DISTINCT FROM 'on' THEN
+    RAISE EXCEPTION 'the original of reference table %.% is on shard %, this is a copy', TG_TABLE_SCHEMA, TG_TABLE_NAME,
+      home USING ERRCODE = 'SH013', HINT = 'Change it there, then run tidemark-shards references.';
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- Declares a table as a reference: the same rows on every shard, changed on one. It needs a primary key.
+CREATE OR REPLACE FUNCTION shard.declare_reference(declared regclass, original_shard int) RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+  full_name text := (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c
+                       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = declared);
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = declared AND indisprimary) THEN
+    RAISE EXCEPTION 'reference table % has no primary key', declared USING ERRCODE = 'SH006';
+  END IF;
+  IF EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = declared AND tgname = 'tidemark_fence') THEN
+    RAISE EXCEPTION 'table % belongs to buckets, so it cannot be a reference', declared USING ERRCODE = 'SH006';
+  END IF;
+  INSERT INTO shard.reference_table (name, original) VALUES (full_name, original_shard) ON CONFLICT DO NOTHING;
+  EXECUTE format('CREATE OR REPLACE TRIGGER tidemark_reference BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s '
+                 'FOR EACH STATEMENT EXECUTE FUNCTION shard.refuse_copy_write()', declared);
+END $$;
+
+REVOKE ALL ON FUNCTION shard.migration_number(text), shard.register_reader(text, text, interval),
+  shard.forget_reader(text), shard.refuse_rewrite(), shard.refuse_copy_write(), shard.declare_reference(regclass, int)
+  FROM PUBLIC;
+GRANT SELECT ON shard.migration, shard.reader, shard.reference_table
+  TO tidemark_app, tidemark_invalidator, tidemark_admin;
+GRANT EXECUTE ON FUNCTION shard.register_reader(text, text, interval) TO tidemark_app, tidemark_admin;
+GRANT EXECUTE ON FUNCTION shard.forget_reader(text) TO tidemark_app, tidemark_admin;
+GRANT EXECUTE ON FUNCTION shard.refuse_copy_write() TO tidemark_app, tidemark_admin;
