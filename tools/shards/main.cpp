@@ -5,6 +5,7 @@
 
 #include "base/io/options.h"
 #include "tools/shards/schema/verb_migrate.h"
+#include "tools/shards/verb_move.h"
 #include "tools/shards/verbs.h"
 
 namespace {
@@ -50,6 +51,7 @@ int main(int argc, char** argv) {
   io::Options& migrate_verb = options.verb(
       "migrate", "Changes the schema of all shards in steps that running programs survive; may be run again.");
   shards::declare(migrate_verb, migrate);
+  shards::MoveVerbs moves(options);
 
   if (const auto exit_code = options.parse(argc, argv)) return *exit_code;
   if (init_verb.is_chosen()) {
@@ -57,6 +59,7 @@ int main(int argc, char** argv) {
     return done ? io::kExitOk : report(done.error());
   }
   if (migrate_verb.is_chosen()) return shards::run_migrate(migrate);
+  if (const auto exit_code = moves.run()) return *exit_code;
   const auto is_good = shards::run_status(status);
   if (!is_good) return report(is_good.error());
   return *is_good ? io::kExitOk : io::kExitFailure;

@@ -7,6 +7,7 @@
 
 #include "base/parse.h"
 #include "shardrouter/schema/schema_sql.h"
+#include "shardrouter/sql/schema/move_schema.h"
 #include "shardrouter/sql/schema/shard_schema.h"
 
 namespace tidemark::shards {
@@ -96,6 +97,8 @@ Status create_all(PgSession& session, ShardId shard, const ApplicationSchema& sc
   if (!done) return done;
   const auto built_in = session.script(std::string(shardrouter::shard_schema_sql()));
   if (!built_in) return std::unexpected(built_in.error().with_context("shard.sql"));
+  const auto for_moves = session.script(std::string(shardrouter::move_schema_sql()));
+  if (!for_moves) return std::unexpected(for_moves.error().with_context("move.sql"));
   const auto for_migrations = session.script(std::string(shardrouter::migration_schema_sql()));
   if (!for_migrations) return std::unexpected(for_migrations.error().with_context("schema.sql"));
   done = claim_identity(session, shard);

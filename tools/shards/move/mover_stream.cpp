@@ -1,0 +1,246 @@
+// Catching up, the fence and the hand-over.
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
+#include "base/parse.h"
+#include "services/platform/kill_point.h"
+#include "tools/shards/move/mover_links.h"
+
+namespace tidemark::shards {
+
+using namespace shardrouter;
+
+namespace {
+
+constexpr auto kFeedbackInterval = std::chrono::milliseconds(200);
+constexpr int kCaughtUpLooks = 3;
+constexpr int kPumpMessagesMax = 5000;  // between two looks at the clock
+constexpr int kMarkerWaitMs = 1;
+constexpr int kFenceBackoffMs = 20;
+
+// Writers whose end the fence would have to wait for, transactions that would delay the marker, standbys that lag.
+constexpr const char* kObstacles =
+    "SELECT (SELECT format('session %s (%s) holds a bucket of the range for %s ms', coalesce(l.pid::text, 'prepared'), "
+    "  coalesce(left(a.query, 60), ''), (extract(epoch FROM clock_timestamp() - a.xact_start) * 1000)::int) "
+    "  FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) "
+    "  WHERE l.locktype = 'advisory' AND l.classid = 7001 AND l.objsubid = 2 AND l.objid BETWEEN $1::int AND $2::int "
+    "  AND l.granted AND (a.pid IS NULL OR a.xact_start < clock_timestamp() - interval '10 ms') LIMIT 1), "
+    "(SELECT format('session %s writes in a transaction that is %s ms old', pid, "
+    "  (extract(epoch FROM clock_timestamp() - xact_start) * 1000)::int) FROM pg_stat_activity "
+    "  WHERE backend_xid IS NOT NULL AND datname = current_database() AND pid <> pg_backend_pid() "
+    "  AND xact_start < clock_timestamp() - interval '1 s' LIMIT 1)";
+
+}  // namespace
+
+Status Mover::start_stream() {
+  const std::string name = stream_name(options_.move_id);
+  Status ready = open_apply_link();
+  if (!ready) return ready;
+  const auto progress = links_->apply->value("SELECT pg_replication_origin_session_progress(true)");
+  if (!progress) return std::unexpected(progress.error());
+  const auto held = Lsn::parse(*progress);
+  if (!held) return fail(ErrorCode::kCorrupt, "the target does not say which position of the stream it holds");
+  if (!links_->stream) {
+    auto link = PgLink::connect(fmt::format("shard {} (stream)", options_.source.id), options_.source.admin,
+                                PgLink::Kind::kReplication);
+    if (!link) return std::unexpected(link.error());
+    links_->stream = std::move(*link);
+    ready = record_pids();
+    if (!ready) return ready;
+  }
+  auto stream = ChangeStream::start(std::move(*links_->stream), name, name, *held);
+  links_->stream.reset();
+  if (!stream) {
+    if (sqlstate_of(stream.error()) == "55006") return fail(ErrorCode::kUnavailable, stream.error().message);
+    return std::unexpected(stream.error());
+  }
+  stream_ = std::move(*stream);
+  applier_.emplace(*links_->apply, options_.move_id, tables_, *held);
+  view_.is_streaming = true;
+  return {};
+}
+
+Status Mover::read_messages() {
+  for (int n = 0; n < kPumpMessagesMax; ++n) {
+    const auto message = stream_->next();
+    if (!message) return std::unexpected(message.error());
+    if (!*message) return {};
+    Status done = applier_->on_message(**message);
+    if (!done) return done;
+    if (!applier_->is_between_transactions()) continue;
+    if (applier_->marker() == view_.source_attempt && view_.source == SourceStep::kFenced) return {};
+    if (applier_->pending() >= kBatchRows) done = applier_->flush();
+    if (!done) return done;
+  }
+  return {};
+}
+
+// Reads what has come, applies it, commits it; waits at most `wait_ms` for something to come.
+Status Mover::pump(int wait_ms) {
+  if (wait_ms > 0) wait_readable({stream_->socket()}, wait_ms);
+  Status done = read_messages();
+  if (done && applier_->is_between_transactions()) {
+    const bool is_marker = applier_->marker() == view_.source_attempt && view_.source == SourceStep::kFenced;
+    done = applier_->flush(/*is_lazy=*/is_marker);  // the flip's own commit makes it durable
+    if (done && is_marker) view_.is_marker_applied = true;
+  }
+  report_.rows_applied = applier_->rows();
+  if (done && !is_without_owner(view_)) done = confirm_to_slot();
+  if (done && !is_without_owner(view_)) done = beat();
+  return done;
+}
+
+// The source may forget only what the target's standbys hold too: a promoted one would miss it for ever.
+Status Mover::confirm_to_slot() {
+  if (Clock::now() - last_feedback_ < kFeedbackInterval) return {};
+  last_feedback_ = Clock::now();
+  if (unconfirmed_) {
+    const auto durable = is_durable(links_->target, options_.target.standbys, unconfirmed_->second);
+    if (!durable) return std::unexpected(durable.error());
+    if (*durable) {
+      const Status sent = stream_->send_status(unconfirmed_->first, true);
+      if (!sent) return sent;
+      unconfirmed_.reset();
+    }
+  }
+  if (unconfirmed_) return {};
+  const auto position = insert_position(links_->target);
+  if (!position) return std::unexpected(position.error());
+  unconfirmed_ = {applier_->applied(), *position};
+  return {};
+}
+
+Status Mover::catch_up() {
+  const Status done = pump(2);
+  if (!done) return done;
+  const auto end = insert_position(links_->source);
+  if (!end) return std::unexpected(end.error());
+  const int64_t lag = static_cast<int64_t>(end->value - stream_->received().value);
+  caught_up_looks_ = lag < kFenceLagBytes ? caught_up_looks_ + 1 : 0;
+  if (lag >= kFenceLagBytes) return stream_->send_status(Lsn{}, true);
+  if (caught_up_looks_ >= kCaughtUpLooks) {
+    caught_up_looks_ = 0;
+    view_.is_caught_up = true;
+  }
+  return {};
+}
+
+// Empty: none.
+Result<std::string> Mover::obstacle_to_fence() {
+  const auto row =
+      links_->source.query(kObstacles, {std::to_string(options_.range.lo), std::to_string(options_.range.hi)});
+  if (!row) return std::unexpected(row.error());
+  for (const auto& cell : row->rows.at(0))
+    if (cell) return *cell;
+  for (const auto& [link, end] : {std::pair{&links_->source, &options_.source}, {&links_->target, &options_.target}}) {
+    const auto position = insert_position(*link);
+    if (!position) return std::unexpected(position.error());
+    const Lsn needed{position->value - std::min<uint64_t>(position->value, kFenceLagBytes)};
+    const auto durable = is_durable(*link, end->standbys, needed);
+    if (!durable) return std::unexpected(durable.error());
+    if (!*durable) return fmt::format("a standby of shard {} is away or behind", end->id);
+  }
+  return std::string();
+}
+
+Status Mover::fence() {
+  if (++fence_tries_ > options_.fence_attempts_max)
+    return fail(ErrorCode::kResourceExhausted,
+                fmt::format("{} fences did not succeed in time ({}); the move stays: tidemark-shards resume or abort",
+                            options_.fence_attempts_max, report_.reason));
+  const auto obstacle = obstacle_to_fence();
+  if (!obstacle) return std::unexpected(obstacle.error());
+  view_.is_caught_up = false;  // whatever comes of this try: the next one begins with a look at the lag
+  if (!obstacle->empty()) {
+    if (report_.reason != *obstacle) options_.log("waiting: " + *obstacle);
+    report_.reason = *obstacle;
+    return pump(kFenceBackoffMs);
+  }
+  Status alive = beat(true);
+  if (!alive) return alive;
+  fence_began_ = Clock::now();
+  const Status fenced =
+      links_->fence.run("SELECT shard.move_fence($1, $2)", {options_.move_id, std::to_string(view_.source_attempt)});
+  if (!fenced) {
+    const std::string state = sqlstate_of(fenced.error());
+    if (state != "57014" && state != "55P03" && state != "40P01") return fenced;
+    ++report_.fence_timeouts;
+    report_.reason = fenced.error().message;
+    return pump(kFenceBackoffMs * std::min(fence_tries_, 10));
+  }
+  fenced_at_ = Clock::now();
+  view_.source = SourceStep::kFenced;
+  view_.is_marker_applied = view_.is_fence_durable = view_.is_fence_deadline_over = false;
+  return {};
+}
+
+Status Mover::await_marker() {
+  if (!view_.is_marker_applied) {
+    const Status done = pump(kMarkerWaitMs);
+    if (!done) return done;
+    if (view_.is_marker_applied) {
+      // What the target holds at this moment is what the source is frozen at: compared after the hand-over.
+      Status ready = links_->target_reader.run("ROLLBACK");
+      if (ready) ready = links_->target_reader.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+      if (ready) ready = links_->target_reader.run("SELECT count(*) FROM shard.identity");
+      if (!ready) return ready;
+      view_.can_check_again = true;
+    }
+  }
+  if (view_.is_marker_applied && !view_.is_fence_durable) {
+    const auto durable = is_durable(links_->source, options_.source.standbys, applier_->marker_end());
+    if (!durable) return std::unexpected(durable.error());
+    view_.is_fence_durable = *durable;
+    if (!*durable) wait_readable({stream_->socket()}, kMarkerWaitMs);
+  }
+  view_.is_fence_deadline_over = Clock::now() - fenced_at_ > options_.fence_deadline;
+  return {};
+}
+
+Status Mover::flip() {
+  const Status done =
+      links_->target.run("SELECT shard.move_flip($1, $2)", {options_.move_id, std::to_string(view_.source_attempt)});
+  if (!done) return done;
+  view_.target = TargetStep::kOwned;
+  report_.blocked_ms = ms_since(fence_began_);
+  report_.reason.clear();
+  return {};
+}
+
+Status Mover::await_durable(PgLink& link, const ShardEnd& end, const char* what) {
+  const auto position = insert_position(link);
+  if (!position) return std::unexpected(position.error());
+  const auto give_up = Clock::now() + kDurableLimit;
+  while (true) {
+    const auto durable = is_durable(link, end.standbys, *position);
+    if (!durable) return std::unexpected(durable.error());
+    if (*durable) return {};
+    if (Clock::now() > give_up)
+      return fail(
+          ErrorCode::kDeadlineExceeded,
+          fmt::format("a standby of shard {} does not confirm {}: bring it back, or take it out of the topology "
+                      "if it cannot be promoted; then resume",
+                      end.id, what));
+    wait_readable({}, 1);
+    if (const Status alive = beat(); !alive) return alive;
+  }
+}
+
+// Of a question that may take long: the stream goes on meanwhile, and others see that we live.
+Result<ResultSet> Mover::await_answer(PgLink& link, Meanwhile meanwhile) {
+  const auto give_up = Clock::now() + kLongQueryLimit;
+  while (PQisBusy(link.raw())) {
+    Status alive;
+    if (stream_ && applier_ && meanwhile == Meanwhile::kApply)
+      alive = pump(0);
+    else if (&link != &links_->source)
+      alive = beat();
+    if (!alive) return std::unexpected(alive.error());
+    wait_readable({link.socket(), stream_ && meanwhile == Meanwhile::kApply ? stream_->socket() : link.socket()}, 20);
+    if (PQconsumeInput(link.raw()) != 1) return std::unexpected(link.error());
+    if (Clock::now() > give_up) return fail(ErrorCode::kDeadlineExceeded, "an answer did not come in time");
+  }
+  return link.receive();
+}
+
+}  // namespace tidemark::shards
