@@ -66,6 +66,8 @@ class RequestParser {
   // "Protocol error: invalid bulk length"
   std::string_view error() const { return error_; }
   bool is_inside_request() const { return arguments_left_ > 0; }
+  // Of the incomplete request: how many bytes it has at least, as far as its lengths are known; 0 between requests.
+  size_t bytes_wanted() const { return bulk_bytes_ < 0 ? offset_ : offset_ + static_cast<size_t>(bulk_bytes_) + 2; }
   Limits& limits() { return limits_; }
 
  private:

@@ -66,6 +66,10 @@ void RespWriter::bulk(std::string_view bytes) {
   });
 }
 
+void RespWriter::bulk_head(size_t bytes) {
+  header('$', static_cast<int64_t>(bytes));
+}
+
 void RespWriter::bulk_integer(int64_t value) {
   char digits[24];
   auto [end, error] = std::to_chars(digits, digits + sizeof digits, value);

@@ -22,6 +22,8 @@ class RespWriter {
   void error(std::string_view text);  // "ERR syntax error"; CR and LF in it become spaces
   void integer(int64_t value);
   void bulk(std::string_view bytes);
+  void bulk_head(size_t bytes);  // "$5\r\n"; the bytes and bulk_end() follow
+  void bulk_end() { out_->append("\r\n"); }
   void bulk_integer(int64_t value);  // the number as a bulk string
   void null();                       // RESP2 $-1, RESP3 _
   void null_array();                 // RESP2 *-1, RESP3 _

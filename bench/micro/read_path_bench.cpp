@@ -47,7 +47,7 @@ class NodeInside {
   const std::string& send(std::string_view bytes) {
     out_.clear();
     client_.advance(bytes, out_, kNow, kUnixNow);
-    return out_;
+    return out_.bytes();
   }
 
  private:
@@ -67,7 +67,7 @@ class NodeInside {
                                 cacheserver::CommandTable::standard())
           .value();
   cacheserver::SessionMachine client_{*worker_, "127.0.0.1:50000", "127.0.0.1:7001", kNow};
-  std::string out_;
+  cacheserver::ReplyBuffer out_;
 };
 
 void serve(benchmark::State& state, const std::string& request, std::string_view expected_in_reply) {

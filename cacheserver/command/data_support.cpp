@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/hash.h"
 #include "base/parse.h"
 #include "base/slot.h"
 #include "cacheserver/freshness/freshness_state.h"
+#include "cacheserver/session/reply_buffer.h"
 #include "cacheserver/worker/worker_view.h"
 
 namespace tidemark::cacheserver {
@@ -47,6 +49,20 @@ Entry* read_entry(CommandContext& context, std::string_view key) {
     context.keyspace.count_miss();
   }
   return entry;
+}
+
+void reply_value(CommandContext& context, const Entry& entry) {
+  if (context.replies == nullptr || entry.value().size() < kPinnedBytesMin) [[likely]]
+    return context.reply.bulk(entry.value());
+  ValuePin pin = pin_value(entry);
+  if (!pin) return context.reply.bulk(entry.value());
+  context.reply.bulk_head(pin.bytes().size());
+  context.replies->pin(std::move(pin));
+  context.reply.bulk_end();
+}
+
+void take_back(CommandContext& context, size_t reply_begin) {
+  context.replies != nullptr ? context.replies->cut(reply_begin) : context.reply.buffer().resize(reply_begin);
 }
 
 bool erase_key(CommandContext& context, std::string_view key) {

@@ -26,6 +26,11 @@ inline constexpr std::string_view kTtlProtected =
 Entry* read_entry(CommandContext& context, std::string_view key);
 Entry* see_entry(CommandContext& context, std::string_view key);
 
+// The value as a bulk reply; a large one is pinned, not copied.
+void reply_value(CommandContext& context, const Entry& entry);
+// Takes the reply back that has been begun at this size of the buffer.
+void take_back(CommandContext& context, size_t reply_begin);
+
 // Erases, and ends the key's fill lease, so that a load that is under way does not undo the erase.
 bool erase_key(CommandContext& context, std::string_view key);
 

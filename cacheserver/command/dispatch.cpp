@@ -120,7 +120,8 @@ std::string unknown_command_error(Arguments arguments) {
 
 bool check_keys(CommandContext& context, const CommandSpec& spec, Arguments arguments) {
   if (spec.first_key == 0) return true;
-  bool is_clustered = context.worker.is_clustered();
+  // A node that forwards has brought the request to the worker of its keys before.
+  bool is_clustered = context.worker.is_clustered() && !context.worker.forwards();
   bool may_be_protected = context.worker.has_database_families() && (spec.flags & (kWrite | kAllowsFamily)) == kWrite;
   if (!is_clustered && !may_be_protected) return true;
   KeyPositions positions = key_positions(spec, arguments.size());

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/slot.h"
 #include "cacheserver/command/command.h"
+#include "cacheserver/command/data_support.h"
 #include "cacheserver/command/freshness_arguments.h"
 #include "cacheserver/command/freshness_support.h"
 #include "cacheserver/command/invalidation_commands.h"
@@ -31,7 +32,7 @@ void reply_hit(CommandContext& context, const Entry& entry, const EntryClaims& c
   RespWriter& reply = context.reply;
   reply.array(claims.is_absent ? 5 : 6);
   reply.bulk(claims.is_absent ? "ABSENT" : "HIT");
-  if (!claims.is_absent) reply.bulk(entry.value());
+  if (!claims.is_absent) reply_value(context, entry);
   reply.integer(bound);
   reply.bulk(claims.lo.to_string());
   reply.bulk(claims.hi.to_string());

@@ -102,14 +102,14 @@ void set_command(CommandContext& context, Arguments arguments) {
   const size_t reply_begin = reply.buffer().size();
   if (options->gives_old || options->has_condition()) {
     const Entry* old = options->gives_old ? read_entry(context, key) : see_entry(context, key);
-    if (options->gives_old) old != nullptr ? reply.bulk(old->value()) : reply.null();
+    if (options->gives_old) old != nullptr ? reply_value(context, *old) : reply.null();
     if (!is_condition_met(*options, old)) {
       if (!options->gives_old) reply.null();
       return;
     }
   }
   if (context.keyspace.put(key, value, put, context.now) == nullptr) {
-    reply.buffer().resize(reply_begin);  // the old value, if GET has written it
+    take_back(context, reply_begin);  // the old value, if GET has written it
     return reply.error(kOutOfMemory);
   }
   if (!options->gives_old) reply.ok();
@@ -132,9 +132,9 @@ void getset_command(CommandContext& context, Arguments arguments) {
   RespWriter& reply = context.reply;
   const size_t reply_begin = reply.buffer().size();
   const Entry* old = read_entry(context, arguments[1]);
-  old != nullptr ? reply.bulk(old->value()) : reply.null();
+  old != nullptr ? reply_value(context, *old) : reply.null();
   if (context.keyspace.put(arguments[1], arguments[2], context.now) != nullptr) return;
-  reply.buffer().resize(reply_begin);
+  take_back(context, reply_begin);
   reply.error(kOutOfMemory);
 }
 
@@ -151,10 +151,10 @@ void getex_command(CommandContext& context, Arguments arguments) {
   }
   if (options->has_time() && entry->has_claims()) return context.reply.error(kTtlProtected);
   const size_t reply_begin = context.reply.buffer().size();
-  context.reply.bulk(entry->value());
+  reply_value(context, *entry);
   if (!options->has_time()) return;
   if (context.keyspace.expire(arguments[1], expires_at, context.now) == Keyspace::ExpireOutcome::kNoRoom) {
-    context.reply.buffer().resize(reply_begin);
+    take_back(context, reply_begin);
     context.reply.error(kOutOfMemory);
   }
 }

@@ -15,9 +15,8 @@ constexpr size_t kKeysAtOnce = 16;
 // What a new entry costs beside key and value, for a first estimate of an MSET.
 constexpr uint64_t kEntryOverheadEstimate = 48;
 
-void reply_value(CommandContext& context, const Entry* entry) {
-  if (entry == nullptr) return context.reply.null();
-  context.reply.bulk(entry->value());
+void reply_value_or_null(CommandContext& context, const Entry* entry) {
+  entry != nullptr ? reply_value(context, *entry) : context.reply.null();
 }
 
 // All or nothing: either the pairs fit, or nothing is written.
@@ -45,7 +44,7 @@ bool are_pairs(CommandContext& context, Arguments arguments, std::string_view na
 }  // namespace
 
 void get_command(CommandContext& context, Arguments arguments) {
-  reply_value(context, read_entry(context, arguments[1]));
+  reply_value_or_null(context, read_entry(context, arguments[1]));
 }
 
 void mget_command(CommandContext& context, Arguments arguments) {
@@ -58,7 +57,7 @@ void mget_command(CommandContext& context, Arguments arguments) {
     for (size_t i = 0; i < some.size(); ++i) context.keyspace.prefetch_place(refs[i]);
     for (size_t i = 0; i < some.size(); ++i) context.keyspace.prefetch_entry(refs[i]);
     context.keyspace.expect({refs.data(), some.size()});
-    for (std::string_view key : some) reply_value(context, read_entry(context, key));
+    for (std::string_view key : some) reply_value_or_null(context, read_entry(context, key));
     context.keyspace.expect({});
   }
 }
@@ -82,7 +81,7 @@ void msetnx_command(CommandContext& context, Arguments arguments) {
 
 void getdel_command(CommandContext& context, Arguments arguments) {
   const Entry* entry = read_entry(context, arguments[1]);
-  reply_value(context, entry);
+  reply_value_or_null(context, entry);
   if (entry != nullptr) erase_key(context, arguments[1]);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -28,7 +29,7 @@ bool Connection::register_events() {
 }
 
 void Connection::update_interest() {
-  bool reads = !is_paused_ && !is_draining_ && !machine_.session().is_closing;
+  bool reads = !is_paused_ && !is_draining_ && !holds_reads_ && !machine_.session().is_closing;
   uint32_t wanted = (reads ? uint32_t{EPOLLIN} : 0u) | (has_output() ? uint32_t{EPOLLOUT} : 0u);
   if (wanted == interest_) return;
   interest_ = wanted;
@@ -42,34 +43,58 @@ void Connection::stop_reading() {
 }
 
 Connection::Receipt Connection::receive(Instant now, UnixMillis unix_now) {
-  char* begin = buffers_.input.data() + buffers_.input_used;
-  const ssize_t received = ::recv(socket_, begin, SharedBuffers::kReadBytes, 0);
+  if (machine_.is_waiting()) {
+    holds_reads_ = true;
+    update_interest();
+    return Receipt::kServed;
+  }
+  const bool is_own = !input_.empty();  // an incomplete request
+  const ssize_t received = is_own ? receive_into_own() : receive_into_shared();
   if (received < 0) {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? Receipt::kServed : Receipt::kOver;
   }
   if (received == 0) return Receipt::kOver;
-  const auto bytes = static_cast<size_t>(received);
-  worker_.view().stats().bytes_in.add(bytes);
-  machine_.session().bytes_in += bytes;
-  if (!input_.empty()) {
-    input_.append(begin, bytes);
-    return run_input(input_, now, unix_now) ? Receipt::kServed : Receipt::kOver;
-  }
-  buffers_.input_used += bytes;
-  round_input_ = {begin, bytes};
+  worker_.view().stats().bytes_in.add(static_cast<uint64_t>(received));
+  machine_.session().bytes_in += static_cast<uint64_t>(received);
+  if (is_own) return run_input(input_, now, unix_now) ? Receipt::kServed : Receipt::kOver;
   machine_.prepare(round_input_);
   return Receipt::kReady;
 }
 
+ssize_t Connection::receive_into_shared() {
+  char* begin = buffers_.input.data() + buffers_.input_used;
+  const ssize_t received = ::recv(socket_, begin, SharedBuffers::kReadBytes, 0);
+  if (received <= 0) return received;
+  buffers_.input_used += static_cast<size_t>(received);
+  round_input_ = {begin, static_cast<size_t>(received)};
+  return received;
+}
+
+// A large value is received where the request is put together, in large pieces; its memory is set aside once.
+ssize_t Connection::receive_into_own() {
+  const size_t have = input_.size(), wanted = machine_.bytes_wanted();
+  const size_t missing = wanted > have ? wanted - have : 0;
+  const size_t room = std::clamp(missing, SharedBuffers::kReadBytes, SharedBuffers::kOwnReadBytesMax);
+  if (missing > room && input_.capacity() < wanted) input_.reserve(wanted + SharedBuffers::kReadBytes);
+  ssize_t received = 0;
+  int error = 0;
+  input_.resize_and_overwrite(have + room, [&](char* data, size_t) {
+    received = ::recv(socket_, data + have, room, 0);
+    error = errno;
+    return have + (received > 0 ? static_cast<size_t>(received) : 0);
+  });
+  errno = error;
+  return received;
+}
+
 void Connection::run(Instant now, UnixMillis unix_now) {
-  replies_begin_ = buffers_.replies.size();
+  replies_begin_ = buffers_.replies.bytes().size();
   round_outcome_ = machine_.run_prepared(round_input_, buffers_.replies, now, unix_now);
-  replies_end_ = buffers_.replies.size();
+  replies_end_ = buffers_.replies.bytes().size();
 }
 
 bool Connection::reply(Instant now, UnixMillis unix_now) {
-  const auto replies = std::string_view(buffers_.replies).substr(replies_begin_, replies_end_ - replies_begin_);
-  if (!send_replies(replies)) return false;
+  if (!send_replies(buffers_.replies, replies_begin_, replies_end_)) return false;
   check_pause();
   const std::string_view rest = std::exchange(round_input_, {});
   if (round_outcome_ == SessionMachine::Outcome::kOutputFull && !is_paused_) return run_input(rest, now, unix_now);
@@ -78,25 +103,29 @@ bool Connection::reply(Instant now, UnixMillis unix_now) {
 
 bool Connection::on_writable(Instant now, UnixMillis unix_now) {
   if (!flush_output()) return false;
-  const size_t waiting = output_.size() - output_offset_;
-  if (is_paused_ && waiting <= worker_.view().config().output_pause_bytes / 2) {
+  if (is_paused_ && output_.bytes() <= worker_.view().config().output_pause_bytes / 2) {
     is_paused_ = false;
-    if (!input_.empty()) return run_input(input_, now, unix_now);
+    if (!input_.empty() || machine_.has_pending()) return run_input(input_, now, unix_now);
   }
   if (machine_.session().is_closing && !has_output()) return false;
   update_interest();
   return true;
 }
 
+bool Connection::on_answered(Instant now, UnixMillis unix_now) {
+  holds_reads_ = false;
+  return run_input(input_, now, unix_now);
+}
+
 // Runs the requests in `input` (a view of the shared buffer or of input_) and keeps what is left of it.
 bool Connection::run_input(std::string_view input, Instant now, UnixMillis unix_now) {
-  std::string& replies = buffers_.own_replies;
+  ReplyBuffer& replies = buffers_.own_replies;
   auto outcome = SessionMachine::Outcome::kOutputFull;
   while (outcome == SessionMachine::Outcome::kOutputFull && !is_paused_) {
-    replies.clear();
     outcome = machine_.advance(input, replies, now, unix_now);
-    if (!send_replies(replies)) return false;
-    if (replies.capacity() > SharedBuffers::kReplyBytesKept) std::string().swap(replies);
+    const bool is_alive = send_replies(replies, 0, replies.bytes().size());
+    SharedBuffers::clear(replies);
+    if (!is_alive) return false;
     check_pause();
   }
   return settle(outcome, input);
@@ -114,7 +143,7 @@ bool Connection::settle(SessionMachine::Outcome outcome, std::string_view rest) 
 }
 
 void Connection::check_pause() {
-  is_paused_ = has_output() && output_.size() - output_offset_ > worker_.view().config().output_pause_bytes;
+  is_paused_ = output_.bytes() > worker_.view().config().output_pause_bytes;
   if (is_paused_) worker_.view().stats().reads_paused.add();
 }
 
@@ -132,46 +161,34 @@ bool Connection::keep_input(std::string_view rest) {
   return false;
 }
 
-bool Connection::send_replies(std::string_view replies) {
-  if (replies.empty()) return true;
-  worker_.view().stats().bytes_out.add(replies.size());
-  machine_.session().bytes_out += replies.size();
+// Replies [begin, end) of the buffer's bytes, with the values that are pinned in it.
+bool Connection::send_replies(ReplyBuffer& replies, size_t begin, size_t end) {
+  if (begin == end) return true;
+  const size_t waiting = output_.bytes();
   size_t sent = 0;
-  if (!has_output()) {
-    ssize_t bytes = ::send(socket_, replies.data(), replies.size(), MSG_NOSIGNAL);
-    if (bytes < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return false;
-    sent = bytes < 0 ? 0 : static_cast<size_t>(bytes);
+  if (waiting == 0 && replies.pinned().empty()) {
+    const ssize_t taken = ::send(socket_, replies.bytes().data() + begin, end - begin, MSG_NOSIGNAL);
+    if (taken < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return false;
+    sent = taken < 0 ? 0 : static_cast<size_t>(taken);
   }
-  return sent == replies.size() || keep_output(replies.substr(sent));
+  if (sent < end - begin) output_.add(replies, begin + sent, end);
+  const size_t bytes = sent + output_.bytes() - waiting;
+  worker_.view().stats().bytes_out.add(bytes);
+  machine_.session().bytes_out += bytes;
+  if (waiting == 0 && !replies.pinned().empty() && !output_.send(socket_)) return false;
+  return is_output_allowed();
 }
 
-bool Connection::keep_output(std::string_view rest) {
-  if (output_offset_ > 0) {
-    output_.erase(0, output_offset_);
-    output_offset_ = 0;
-  }
-  output_.append(rest);
-  machine_.session().output_buffer_bytes = output_.size();
-  if (output_.size() <= worker_.view().config().output_buffer_bytes_max) return true;
+bool Connection::is_output_allowed() {
+  machine_.session().output_buffer_bytes = output_.bytes();
+  if (output_.bytes() <= worker_.view().config().output_buffer_bytes_max) return true;
   worker_.view().stats().connections_killed_output.add();
   return false;
 }
 
 bool Connection::flush_output() {
-  while (has_output()) {
-    ssize_t bytes = ::send(socket_, output_.data() + output_offset_, output_.size() - output_offset_, MSG_NOSIGNAL);
-    if (bytes < 0) {
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
-      break;
-    }
-    output_offset_ += static_cast<size_t>(bytes);
-  }
-  if (!has_output()) {
-    std::string().swap(output_);
-    output_offset_ = 0;
-  }
-  machine_.session().output_buffer_bytes = output_.size() - output_offset_;
+  if (!output_.send(socket_)) return false;
+  machine_.session().output_buffer_bytes = output_.bytes();
   return true;
 }
 

@@ -17,22 +17,28 @@
 #include <string>
 #include <string_view>
 
+#include "cacheserver/io/output_queue.h"
 #include "cacheserver/serving/session_machine.h"
 
 namespace tidemark::cacheserver::io {
 
 // What the connections of one worker share.
 struct SharedBuffers {
-  static constexpr size_t kReadBytes = 64 * 1024;         // at most, by one recv
-  static constexpr size_t kInputBytes = 4 * kReadBytes;   // of all connections of a round
-  static constexpr size_t kRoundReplyBytes = 256 * 1024;  // beyond, what has run is sent before more runs
-  static constexpr size_t kReplyBytesKept = 1024 * 1024;  // a larger buffer is given back after use
+  static constexpr size_t kReadBytes = 64 * 1024;          // at most, by one recv
+  static constexpr size_t kInputBytes = 4 * kReadBytes;    // of all connections of a round
+  static constexpr size_t kRoundReplyBytes = 256 * 1024;   // beyond, what has run is sent before more runs
+  static constexpr size_t kReplyBytesKept = 1024 * 1024;   // a larger buffer is given back after use
+  static constexpr size_t kOwnReadBytesMax = 1024 * 1024;  // by one recv, of a large request
   SharedBuffers() : input(kInputBytes, '\0') {}
+  static void clear(ReplyBuffer& buffer) {
+    buffer.clear();
+    if (buffer.bytes().capacity() > kReplyBytesKept) std::string().swap(buffer.bytes());
+  }
 
   std::string input;
   size_t input_used = 0;
-  std::string replies;      // of the round, one connection after the other
-  std::string own_replies;  // of one connection that is served alone
+  ReplyBuffer replies;      // of the round, one connection after the other
+  ReplyBuffer own_replies;  // of one connection that is served alone
 };
 
 class Connection {
@@ -52,10 +58,14 @@ class Connection {
   // done).
   bool reply(Instant now, UnixMillis unix_now);
   bool on_writable(Instant now, UnixMillis unix_now);
+  // A sibling's reply. True: the last one missing; on_answered() follows.
+  bool take_answer(uint32_t index, std::string_view reply) { return machine_.take_answer(index, reply); }
+  bool on_answered(Instant now, UnixMillis unix_now);
+  bool is_waiting() const { return machine_.is_waiting(); }  // for siblings
 
   uint64_t id() const { return machine_.session().id; }
   const Session& session() const { return machine_.session(); }
-  bool has_output() const { return output_offset_ < output_.size(); }
+  bool has_output() const { return !output_.empty(); }
   bool has_input() const { return !input_.empty(); }
   void stop_reading();     // while the node drains
   bool register_events();  // with the epoll descriptor; false: the kernel refused
@@ -63,9 +73,11 @@ class Connection {
  private:
   bool run_input(std::string_view input, Instant now, UnixMillis unix_now);
   bool settle(SessionMachine::Outcome outcome, std::string_view rest);
-  bool send_replies(std::string_view replies);
+  ssize_t receive_into_shared();
+  ssize_t receive_into_own();
+  bool send_replies(ReplyBuffer& replies, size_t begin, size_t end);
+  bool is_output_allowed();
   void check_pause();
-  bool keep_output(std::string_view rest);
   bool keep_input(std::string_view rest);
   bool flush_output();
   void update_interest();
@@ -75,12 +87,12 @@ class Connection {
   uint32_t interest_ = 0;
   bool is_paused_ = false;  // it has more output waiting than it should: not read from
   bool is_draining_ = false;
+  bool holds_reads_ = false;  // it has sent more while it waits for siblings: not read from until they have answered
   Worker& worker_;
   SharedBuffers& buffers_;
   SessionMachine machine_;
   std::string input_;   // an incomplete request, or requests that wait for room in the output
-  std::string output_;  // not yet taken by the kernel
-  size_t output_offset_ = 0;
+  OutputQueue output_;  // not yet taken by the kernel
   // Between receive() and reply(): the input, then what is left of it, and the replies' place in the shared buffer.
   std::string_view round_input_;
   SessionMachine::Outcome round_outcome_ = SessionMachine::Outcome::kNeedsInput;

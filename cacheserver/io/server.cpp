@@ -16,6 +16,8 @@
 #include "base/io/system_clock.h"
 #include "base/io/topology_store_file.h"
 #include "cacheserver/io/cache_metrics.h"
+#include "cacheserver/io/mailbox.h"
+#include "cacheserver/io/sockets.h"
 #include "cacheserver/io/topology_registration.h"
 #include "cacheserver/io/worker_loop.h"
 
@@ -43,8 +45,8 @@ void raise_descriptor_limit(uint64_t clients_max, const Log& log) {
   }
 }
 
-void close_all(const std::vector<WorkerLoop::Listener>& listeners) {
-  for (const WorkerLoop::Listener& listener : listeners) ::close(listener.socket);
+void close_all(const std::vector<Listener>& listeners) {
+  for (const Listener& listener : listeners) ::close(listener.socket);
 }
 
 class ServerOfWorkers final : public Server {
@@ -63,7 +65,7 @@ class ServerOfWorkers final : public Server {
     raise_descriptor_limit(options_.clients_max, log_);
     auto listeners = bind_all();
     if (!listeners) return std::unexpected(listeners.error());
-    for (const WorkerLoop::Listener& listener : *listeners) ports_.push_back(listener.port);
+    for (const Listener& listener : *listeners) ports_.push_back(listener.port);
     if (Status status = open_workers(*listeners); !status) return status;
     if (Status status = start_admin(); !status) return status;
     if (Status status = enter_topology(); !status) return status;
@@ -104,24 +106,24 @@ class ServerOfWorkers final : public Server {
     return {};
   }
 
-  Result<WorkerLoop::Listener> bind_one(uint32_t index) const {
+  Result<Listener> bind_one(uint32_t index) const {
     if (options_.port) {
       const uint32_t port = *options_.port == 0 ? 0 : *options_.port + index;
       if (port > 65535) {
         return fail(ErrorCode::kInvalidArgument,
                     fmt::format("--port {} with --threads {}: ports end at 65535", *options_.port, options_.threads));
       }
-      return WorkerLoop::listen(options_.bind, static_cast<uint16_t>(port));
+      return listen_on(options_.bind, static_cast<uint16_t>(port));
     }
     const uint16_t registered = index < registered_ports_.size() ? registered_ports_[index] : 0;
-    auto listener = WorkerLoop::listen(options_.bind, registered);
+    auto listener = listen_on(options_.bind, registered);
     if (listener || registered == 0) return listener;
     log_.warn("the registered port is taken; using another one", {{"port", registered}});
-    return WorkerLoop::listen(options_.bind, 0);
+    return listen_on(options_.bind, 0);
   }
 
-  Result<std::vector<WorkerLoop::Listener>> bind_all() const {
-    std::vector<WorkerLoop::Listener> listeners;
+  Result<std::vector<Listener>> bind_all() const {
+    std::vector<Listener> listeners;
     for (uint32_t i = 0; i < options_.threads; ++i) {
       auto listener = bind_one(i);
       if (!listener) {
@@ -132,6 +134,9 @@ class ServerOfWorkers final : public Server {
     }
     return listeners;
   }
+
+  // A node of a topology answers MOVED instead: its clients know their way, and learn from it.
+  bool forwards() const { return !store_ && options_.threads > 1; }
 
   Worker::Options worker_options(uint32_t index, uint64_t incarnation) const {
     WorkerConfig config;
@@ -146,17 +151,27 @@ class ServerOfWorkers final : public Server {
                          .host = host_.empty() ? options_.bind : host_,
                          .port = ports_[index],
                          .process_id = static_cast<uint64_t>(::getpid()),
-                         .started_at = steady_now()},
+                         .started_at = steady_now(),
+                         .forwards = forwards()},
             .config = std::move(config),
             .credentials = options_.credentials,
             .hash_seed = tidemark::io::random_u64(),
             .clock = steady_now};
   }
 
-  Status open_workers(const std::vector<WorkerLoop::Listener>& listeners) {
+  Status open_workers(const std::vector<Listener>& listeners) {
     const uint64_t incarnation = tidemark::io::random_u64();
+    std::shared_ptr<Mailboxes> mailboxes;
+    if (forwards()) {
+      auto opened = open_mailboxes(options_.threads);
+      if (!opened) {
+        close_all(listeners);
+        return std::unexpected(opened.error());
+      }
+      mailboxes = std::make_shared<Mailboxes>(*std::move(opened));
+    }
     for (uint32_t i = 0; i < options_.threads; ++i) {
-      auto worker = WorkerLoop::open(listeners[i], worker_options(i, incarnation), log_);
+      auto worker = WorkerLoop::open(listeners[i], worker_options(i, incarnation), mailboxes, log_);
       if (!worker) {
         close_all({listeners.begin() + i + 1, listeners.end()});
         return std::unexpected(worker.error());

@@ -1,7 +1,8 @@
 // The node: its workers, its place in the topology, its admin HTTP.
 //
 // Start: bind every worker's port, write them into the topology (if there is one), adopt it, accept, write the ready
-// file. A node alone with several workers makes a topology of its own, so that cluster clients find the right worker.
+// file. A node alone with several workers makes a topology of its own, so that cluster clients find the right worker;
+// for other clients its workers forward requests to each other (docs/WORKERS.md).
 // Threads: start() and drain() on the control thread, which runs the io_context given. I/O: sockets, topology store.
 #pragma once
 

@@ -1,9 +1,5 @@
 #include "cacheserver/io/worker_loop.h"
 
-#include <arpa/inet.h>
-#include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -24,6 +20,8 @@
 
 #include "base/io/system_clock.h"
 #include "cacheserver/io/connection.h"
+#include "cacheserver/io/post.h"
+#include "cacheserver/io/sockets.h"
 
 namespace tidemark::cacheserver::io {
 namespace {
@@ -32,47 +30,6 @@ namespace asio = boost::asio;
 using tidemark::io::Log;
 using tidemark::io::steady_now;
 using tidemark::io::unix_now;
-
-constexpr int kListenBacklog = 511;
-constexpr int kKeepAliveSeconds = 300;
-
-std::string system_error(const char* what) {
-  return fmt::format("{}: {}", what, std::strerror(errno));
-}
-
-std::string to_text(const sockaddr_storage& address) {
-  char text[INET6_ADDRSTRLEN] = "?";
-  if (address.ss_family == AF_INET) {
-    const auto& ip4 = reinterpret_cast<const sockaddr_in&>(address);
-    ::inet_ntop(AF_INET, &ip4.sin_addr, text, sizeof text);
-    return fmt::format("{}:{}", text, ntohs(ip4.sin_port));
-  }
-  const auto& ip6 = reinterpret_cast<const sockaddr_in6&>(address);
-  ::inet_ntop(AF_INET6, &ip6.sin6_addr, text, sizeof text);
-  return fmt::format("[{}]:{}", text, ntohs(ip6.sin6_port));
-}
-
-std::string local_address_of(int socket) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
-  return to_text(address);
-}
-
-uint16_t port_of(int socket) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
-  return address.ss_family == AF_INET ? ntohs(reinterpret_cast<sockaddr_in&>(address).sin_port)
-                                      : ntohs(reinterpret_cast<sockaddr_in6&>(address).sin6_port);
-}
-
-void set_client_options(int socket) {
-  const int on = 1, idle = kKeepAliveSeconds;
-  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-}
 
 uint64_t micros_of(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
@@ -95,7 +52,8 @@ uint64_t process_rss_bytes() {
 
 class WorkerLoopOnAsio final : public WorkerLoop {
  public:
-  WorkerLoopOnAsio(Listener listener, int epoll, std::unique_ptr<Worker> worker, Log log)
+  WorkerLoopOnAsio(Listener listener, int epoll, std::unique_ptr<Worker> worker, std::shared_ptr<Mailboxes> mailboxes,
+                   Log log)
       : context_(1),
         epoll_(context_, epoll),
         listener_(context_, listener.socket),
@@ -104,11 +62,14 @@ class WorkerLoopOnAsio final : public WorkerLoop {
         drain_timer_(context_),
         port_(listener.port),
         worker_(std::move(worker)),
-        log_(std::move(log)) {}
+        log_(std::move(log)) {
+    if (worker_->forwarding() != nullptr) post_ = std::make_unique<Post>(*worker_, std::move(mailboxes));
+  }
 
   ~WorkerLoopOnAsio() override { stop(); }
 
   void start() override {
+    if (post_) watch_mailbox();
     wait_for_clients();
     wait_for_data();
     tick();
@@ -197,6 +158,13 @@ class WorkerLoopOnAsio final : public WorkerLoop {
     stats.connections_now.set(connections_.size());
   }
 
+  void watch_mailbox() {
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = post_.get()}};
+    if (::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, post_->wake_descriptor(), &event) != 0) {
+      log_.error("cannot watch the mailbox", {{"error", std::strerror(errno)}});
+    }
+  }
+
   // --- data ----------------------------------------------------------------------------------------------------------
   void wait_for_data() {
     epoll_.async_wait(asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
@@ -216,6 +184,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
       const UnixMillis wall = unix_now();
       for (int i = 0; i < ready; ++i) take(events[static_cast<size_t>(i)], now, wall);
       serve_ready(now, wall);
+      if (post_) post_->send();
       finish_killed();
       finished_.clear();
     }
@@ -224,6 +193,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   }
 
   void take(const epoll_event& event, Instant now, UnixMillis wall) {
+    if (event.data.ptr == post_.get() && post_) return take_mail(now, wall);
     auto* connection = static_cast<Connection*>(event.data.ptr);
     bool is_alive = true;
     if (event.events & EPOLLOUT) is_alive = connection->on_writable(now, wall);
@@ -233,6 +203,17 @@ class WorkerLoopOnAsio final : public WorkerLoop {
       is_alive = false;
     }
     if (!is_alive) finish(connection->id());
+  }
+
+  void take_mail(Instant now, UnixMillis wall) {
+    post_->receive(now, wall, [this](uint64_t session, uint32_t index, std::string_view reply) {
+      auto at = connections_.find(session);  // it may have left meanwhile
+      if (at != connections_.end() && at->second->take_answer(index, reply)) answered_.push_back(at->second.get());
+    });
+    for (Connection* connection : answered_) {
+      if (!connection->on_answered(now, wall)) finish(connection->id());
+    }
+    answered_.clear();
   }
 
   bool receive(Connection& connection, Instant now, UnixMillis wall) {
@@ -257,7 +238,6 @@ class WorkerLoopOnAsio final : public WorkerLoop {
     worker_->end_round();
     ready_.clear();
     buffers_.input_used = 0;
-    if (buffers_.replies.capacity() > SharedBuffers::kReplyBytesKept) std::string().swap(buffers_.replies);
   }
 
   void answer(size_t& answered, size_t end, Instant now, UnixMillis wall) {
@@ -265,7 +245,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
     for (; answered < end; ++answered) {
       if (!ready_[answered]->reply(now, wall)) finish(ready_[answered]->id());
     }
-    buffers_.replies.clear();
+    SharedBuffers::clear(buffers_.replies);
   }
 
   // The object lives until the events of this round are done, for another of them may name it.
@@ -347,7 +327,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   void check_drained() {
     std::vector<uint64_t> done;
     for (const auto& [id, connection] : connections_) {
-      if (!connection->has_output()) done.push_back(id);
+      if (!connection->has_output() && !connection->is_waiting()) done.push_back(id);
     }
     for (uint64_t id : done) finish(id);
     finished_.clear();
@@ -362,11 +342,13 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   asio::steady_timer tick_timer_, accept_timer_, drain_timer_;
   uint16_t port_;
   std::unique_ptr<Worker> worker_;
+  std::unique_ptr<Post> post_;  // nullptr: this node does not forward
   Log log_;
   SharedBuffers buffers_;
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> finished_;
-  std::vector<Connection*> ready_;  // whose requests are in the shared round
+  std::vector<Connection*> ready_;     // whose requests are in the shared round
+  std::vector<Connection*> answered_;  // whose siblings have answered
   bool is_draining_ = false;
   std::function<void()> on_drained_;
   Instant last_slow_tick_{};
@@ -376,45 +358,10 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   std::thread thread_;
 };
 
-Result<WorkerLoop::Listener> fail_closing(int socket, std::string message) {
-  ::close(socket);
-  return fail(ErrorCode::kUnavailable, std::move(message));
-}
-
 }  // namespace
 
-Result<WorkerLoop::Listener> WorkerLoop::listen(const std::string& address, uint16_t port) {
-  sockaddr_in ip4{};
-  sockaddr_in6 ip6{};
-  const sockaddr* target = nullptr;
-  socklen_t size = 0;
-  if (::inet_pton(AF_INET, address.c_str(), &ip4.sin_addr) == 1) {
-    ip4.sin_family = AF_INET;
-    ip4.sin_port = htons(port);
-    target = reinterpret_cast<const sockaddr*>(&ip4);
-    size = sizeof ip4;
-  } else if (::inet_pton(AF_INET6, address.c_str(), &ip6.sin6_addr) == 1) {
-    ip6.sin6_family = AF_INET6;
-    ip6.sin6_port = htons(port);
-    target = reinterpret_cast<const sockaddr*>(&ip6);
-    size = sizeof ip6;
-  } else {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("--bind {}: give an IPv4 or IPv6 address", address));
-  }
-  int socket = ::socket(target->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (socket < 0) return fail(ErrorCode::kUnavailable, system_error("socket"));
-  const int on = 1;
-  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (::bind(socket, target, size) != 0) {
-    return fail_closing(socket, fmt::format("bind {}:{}: {}", address, port, std::strerror(errno)));
-  }
-  if (::listen(socket, kListenBacklog) != 0) {
-    return fail_closing(socket, fmt::format("listen {}:{}: {}", address, port, std::strerror(errno)));
-  }
-  return Listener{.socket = socket, .port = port_of(socket)};
-}
-
-Result<std::unique_ptr<WorkerLoop>> WorkerLoop::open(Listener listener, Worker::Options options, Log log) {
+Result<std::unique_ptr<WorkerLoop>> WorkerLoop::open(Listener listener, Worker::Options options,
+                                                     std::shared_ptr<Mailboxes> mailboxes, Log log) {
   auto worker = Worker::open(std::move(options), CommandTable::standard());
   if (!worker) {
     ::close(listener.socket);
@@ -425,7 +372,7 @@ Result<std::unique_ptr<WorkerLoop>> WorkerLoop::open(Listener listener, Worker::
     ::close(listener.socket);
     return fail(ErrorCode::kUnavailable, system_error("epoll_create1"));
   }
-  return std::make_unique<WorkerLoopOnAsio>(listener, epoll, *std::move(worker), std::move(log));
+  return std::make_unique<WorkerLoopOnAsio>(listener, epoll, *std::move(worker), std::move(mailboxes), std::move(log));
 }
 
 }  // namespace tidemark::cacheserver::io

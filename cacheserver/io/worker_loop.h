@@ -16,6 +16,8 @@
 #include "base/io/log.h"
 #include "base/result.h"
 #include "cacheserver/io/freshness_snapshot.h"
+#include "cacheserver/io/mailbox.h"
+#include "cacheserver/io/sockets.h"
 #include "cacheserver/serving/worker.h"
 
 namespace tidemark::cacheserver::io {
@@ -29,15 +31,10 @@ class WorkerLoop {
   static constexpr Duration kTickSoon = std::chrono::milliseconds(2);       // while upkeep is left over
   static constexpr Duration kAcceptPause = std::chrono::milliseconds(100);  // when descriptors ran out
 
-  // A bound, listening socket; kUnavailable names the address. port 0: the system chooses.
-  struct Listener {
-    int socket = -1;
-    uint16_t port = 0;
-  };
-  static Result<Listener> listen(const std::string& address, uint16_t port);
-
-  // Takes the listener's socket.
-  static Result<std::unique_ptr<WorkerLoop>> open(Listener listener, Worker::Options options, tidemark::io::Log log);
+  // Takes the listener's socket. `mailboxes`: of all workers of the node, by index; a node that does not forward needs
+  // none.
+  static Result<std::unique_ptr<WorkerLoop>> open(Listener listener, Worker::Options options,
+                                                  std::shared_ptr<Mailboxes> mailboxes, tidemark::io::Log log);
   virtual ~WorkerLoop() = default;  // stop() first
 
   virtual void start() = 0;  // begins to accept

@@ -19,11 +19,14 @@ SessionMachine::~SessionMachine() {
   worker_.view().sessions().erase(session_.id);
 }
 
-SessionMachine::Outcome SessionMachine::advance(std::string_view& input, std::string& out, Instant now,
+SessionMachine::Outcome SessionMachine::advance(std::string_view& input, ReplyBuffer& out, Instant now,
                                                 UnixMillis unix_now) {
   session_.last_active_at = now;
+  if (pending_.is_waiting()) return Outcome::kWaiting;
   rest_ = input;
-  const Outcome outcome = go_on(out, out.size(), now, unix_now);
+  const size_t begin = out.size();
+  if (!pending_.empty()) deliver_pending(out);
+  const Outcome outcome = go_on(out, begin, now, unix_now);
   input = rest_;
   return outcome;
 }
@@ -32,7 +35,7 @@ void SessionMachine::prepare(std::string_view input) {
   parse_ahead(worker_.shared_round(), input);
 }
 
-SessionMachine::Outcome SessionMachine::run_prepared(std::string_view& input, std::string& out, Instant now,
+SessionMachine::Outcome SessionMachine::run_prepared(std::string_view& input, ReplyBuffer& out, Instant now,
                                                      UnixMillis unix_now) {
   session_.last_active_at = now;
   const size_t begin = out.size();
@@ -42,7 +45,7 @@ SessionMachine::Outcome SessionMachine::run_prepared(std::string_view& input, st
   return *outcome;
 }
 
-SessionMachine::Outcome SessionMachine::go_on(std::string& out, size_t begin, Instant now, UnixMillis unix_now) {
+SessionMachine::Outcome SessionMachine::go_on(ReplyBuffer& out, size_t begin, Instant now, UnixMillis unix_now) {
   RequestRound& round = worker_.own_round();
   while (!session_.is_closing) {
     parse_ahead(round, rest_);
@@ -69,11 +72,19 @@ void SessionMachine::parse_ahead(RequestRound& round, std::string_view input) {
   rest_ = input;
 }
 
-std::optional<SessionMachine::Outcome> SessionMachine::run_parsed(RequestRound& round, std::string& out, size_t begin,
+std::optional<SessionMachine::Outcome> SessionMachine::run_parsed(RequestRound& round, ReplyBuffer& out, size_t begin,
                                                                   Instant now, UnixMillis unix_now) {
   if (session_.is_closing) return Outcome::kClosing;
   const size_t ran = run_requests(round, out, begin, now, unix_now);
   if (session_.is_closing) return Outcome::kClosing;
+  if (!pending_.empty()) {
+    // What has not run, or is broken, is parsed again when the replies are there.
+    if (ran < count_) rest_ = round.input(first_ + ran);
+    if (ran < count_ || parsed_ == RequestParser::Outcome::kError) parser_.forget();
+    if (pending_.is_waiting()) return Outcome::kWaiting;
+    deliver_pending(out);
+    if (ran < count_ || parsed_ == RequestParser::Outcome::kError) return std::nullopt;
+  }
   if (ran < count_) {
     // The replies fill the output: those not run yet are parsed again when there is room.
     rest_ = round.input(first_ + ran);
@@ -83,7 +94,7 @@ std::optional<SessionMachine::Outcome> SessionMachine::run_parsed(RequestRound& 
   if (parsed_ == RequestParser::Outcome::kIncomplete) return Outcome::kNeedsInput;
   if (parsed_ == RequestParser::Outcome::kError) {
     worker_.view().stats().protocol_errors.add();
-    RespWriter(out, session_.protocol).error(std::string("ERR ").append(parser_.error()));
+    RespWriter(out.bytes(), session_.protocol).error(std::string("ERR ").append(parser_.error()));
     session_.is_closing = true;
     return Outcome::kClosing;
   }
@@ -91,16 +102,20 @@ std::optional<SessionMachine::Outcome> SessionMachine::run_parsed(RequestRound& 
   return std::nullopt;
 }
 
-size_t SessionMachine::run_requests(RequestRound& round, std::string& out, size_t begin, Instant now,
+size_t SessionMachine::run_requests(RequestRound& round, ReplyBuffer& out, size_t begin, Instant now,
                                     UnixMillis unix_now) {
   WorkerView& view = worker_.view();
-  RespWriter reply(out, session_.protocol);
-  CommandContext context{worker_.keyspace(), worker_.freshness(), session_, view, reply, now, unix_now};
+  RespWriter reply(out.bytes(), session_.protocol);
+  CommandContext context{worker_.keyspace(), worker_.freshness(), session_, view, reply, now, unix_now, &out};
   size_t ran = 0;
   while (ran < count_ && !session_.is_closing) {
-    if (ran > 0 && out.size() - begin >= view.config().output_pause_bytes) break;
+    if (ran > 0 && out.size() - begin + pending_.bytes() >= view.config().output_pause_bytes) break;
     context.keyspace.expect(round.refs(first_ + ran));
-    run(context, round.arguments(first_ + ran), round.found(first_ + ran));
+    if (worker_.forwarding() == nullptr) [[likely]] {
+      run(context, round.arguments(first_ + ran), round.found(first_ + ran));
+    } else if (!run_or_forward(context, round, first_ + ran)) {
+      break;
+    }
     ++ran;
   }
   context.keyspace.expect({});
@@ -112,16 +127,15 @@ size_t SessionMachine::run_requests(RequestRound& round, std::string& out, size_
 void SessionMachine::run(CommandContext& context, Arguments arguments, CommandTable::Found found) {
   worker_.timer().before(found.row, arguments, session_, context.unix_now);
   const bool was_asking = session_.is_asking;
-  std::string& out = context.reply.buffer();
-  const size_t begin = out.size();
+  const size_t begin = context.reply.buffer().size();
   worker_.dispatcher().execute(context, found, arguments);
   if (was_asking) session_.is_asking = false;
   if (session_.reply_mode != ReplyMode::kOn) [[unlikely]]
-    apply_reply_mode(out, begin);
+    apply_reply_mode(*context.replies, begin);
 }
 
-void SessionMachine::apply_reply_mode(std::string& out, size_t begin) {
-  out.resize(begin);
+void SessionMachine::apply_reply_mode(ReplyBuffer& out, size_t begin) {
+  out.cut(begin);
   switch (session_.reply_mode) {
     case ReplyMode::kOn:
     case ReplyMode::kOff:

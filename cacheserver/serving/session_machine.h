@@ -24,7 +24,9 @@
 
 #include "base/clock.h"
 #include "base/wire/request_parser.h"
+#include "cacheserver/serving/pending_replies.h"
 #include "cacheserver/serving/worker.h"
+#include "cacheserver/session/reply_buffer.h"
 #include "cacheserver/session/session.h"
 
 namespace tidemark::cacheserver {
@@ -35,6 +37,7 @@ class SessionMachine {
     kNeedsInput,  // every whole request has run
     kOutputFull,  // more may be ready to run; flush `out` first
     kClosing,     // write `out`, then close; the rest of the input is void
+    kWaiting,     // for replies of sibling workers (take_answer); the rest of the input waits, too
   };
 
   // `worker` outlives the machine.
@@ -43,26 +46,40 @@ class SessionMachine {
   SessionMachine(const SessionMachine&) = delete;
   SessionMachine& operator=(const SessionMachine&) = delete;
 
-  Outcome advance(std::string_view& input, std::string& out, Instant now, UnixMillis unix_now);
+  Outcome advance(std::string_view& input, ReplyBuffer& out, Instant now, UnixMillis unix_now);
 
   // Parses what begins `input` into the worker's shared round. Requires that no incomplete request waits for its rest.
   void prepare(std::string_view input);
   // What prepare() parsed, and what follows it. `input`: what was not consumed.
-  Outcome run_prepared(std::string_view& input, std::string& out, Instant now, UnixMillis unix_now);
+  Outcome run_prepared(std::string_view& input, ReplyBuffer& out, Instant now, UnixMillis unix_now);
+
+  // A sibling's reply to a request of this session. True: it was the last one missing; call advance().
+  bool take_answer(uint32_t index, std::string_view reply);
+  bool is_waiting() const { return pending_.is_waiting(); }
+  bool has_pending() const { return !pending_.empty(); }  // replies that wait for others, or for advance()
+
+  // How many bytes the incomplete request at the beginning of the input has at least; 0: unknown.
+  size_t bytes_wanted() const { return parser_.bytes_wanted(); }
 
   Session& session() { return session_; }
   const Session& session() const { return session_; }
 
  private:
   // Parses and runs rest_, until there is an outcome.
-  Outcome go_on(std::string& out, size_t begin, Instant now, UnixMillis unix_now);
+  Outcome go_on(ReplyBuffer& out, size_t begin, Instant now, UnixMillis unix_now);
   void parse_ahead(RequestRound& round, std::string_view input);
   // Runs the requests parsed last. Nothing: all have run, more may be in the input.
-  std::optional<Outcome> run_parsed(RequestRound& round, std::string& out, size_t begin, Instant now,
+  std::optional<Outcome> run_parsed(RequestRound& round, ReplyBuffer& out, size_t begin, Instant now,
                                     UnixMillis unix_now);
-  size_t run_requests(RequestRound& round, std::string& out, size_t begin, Instant now, UnixMillis unix_now);
+  size_t run_requests(RequestRound& round, ReplyBuffer& out, size_t begin, Instant now, UnixMillis unix_now);
+  // In a node that forwards. False: the request waits until the pending replies are there.
+  bool run_or_forward(CommandContext& context, const RequestRound& round, size_t i);
+  void run_beside_pending(CommandContext& context, CommandTable::Found found, Arguments arguments);
+  void run_parts(CommandContext& context, CommandTable::Found found, Arguments arguments);
+  std::string_view bytes_of(const RequestRound& round, size_t i) const;
+  void deliver_pending(ReplyBuffer& out);
   void run(CommandContext& context, Arguments arguments, CommandTable::Found found);
-  void apply_reply_mode(std::string& out, size_t begin);
+  void apply_reply_mode(ReplyBuffer& out, size_t begin);
 
   Worker& worker_;
   Session session_;
@@ -71,6 +88,7 @@ class SessionMachine {
   size_t first_ = 0, count_ = 0;
   RequestParser::Outcome parsed_ = RequestParser::Outcome::kIncomplete;
   std::string_view rest_;
+  PendingReplies pending_;
 };
 
 }  // namespace tidemark::cacheserver

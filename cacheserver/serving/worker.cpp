@@ -24,6 +24,10 @@ Worker::Worker(Options options, std::unique_ptr<Keyspace> keyspace, const Comman
       shared_round_(table),
       own_round_(table),
       timer_(view_, table, options.clock) {
+  if (view_.forwards()) {
+    forwarding_ = std::make_unique<Forwarding>(view_.identity().worker_index, view_.identity().workers);
+  }
+  guest_.peer_address = "sibling";
   view_.command_stats() = std::vector<CommandStats>(table.size());
 }
 

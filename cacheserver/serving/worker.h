@@ -16,6 +16,7 @@
 #include "cacheserver/freshness/freshness_state.h"
 #include "cacheserver/keyspace/keyspace.h"
 #include "cacheserver/serving/command_timer.h"
+#include "cacheserver/serving/forwarding.h"
 #include "cacheserver/serving/request_round.h"
 #include "cacheserver/worker/worker_view.h"
 
@@ -62,6 +63,9 @@ class Worker {
     round.clear();
   }
   CommandTimer& timer() { return timer_; }
+  // Where requests for siblings go; nullptr: this node does not forward. `guest`: in whose name siblings' requests run.
+  Forwarding* forwarding() { return forwarding_.get(); }
+  Session& guest() { return guest_; }
 
  private:
   Worker(Options options, std::unique_ptr<Keyspace> keyspace, const CommandTable& table);
@@ -78,6 +82,8 @@ class Worker {
   uint64_t sessions_made_ = 0;
   RequestRound shared_round_, own_round_;
   CommandTimer timer_;
+  std::unique_ptr<Forwarding> forwarding_;
+  Session guest_;
 };
 
 }  // namespace tidemark::cacheserver

@@ -57,6 +57,9 @@ struct WorkerStats {
   Counter commands_moved;      // answered with MOVED
   Counter commands_protected;  // answered with PROTECTED
   Counter commands_out_of_memory;
+  Counter forwarded_away;  // requests handed to a sibling
+  Counter forwarded_here;  // requests run for a sibling
+  Counter mailbox_full;    // times a batch had to wait for room in a sibling's mailbox
   Counter bytes_in;
   Counter bytes_out;
   Counter keyspace_hits;

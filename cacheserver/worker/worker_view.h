@@ -51,6 +51,7 @@ class WorkerView {
     uint16_t port = 0;
     uint64_t process_id = 0;
     Instant started_at{};
+    bool forwards = false;  // to the sibling that has the keys, instead of answering MOVED: a node alone
   };
 
   WorkerView(Identity identity, WorkerConfig config, Credentials credentials);
@@ -73,6 +74,9 @@ class WorkerView {
   bool is_primary() const { return is_primary_; }
   // The primary's worker that serves the slot; nullopt: nobody, or a node that has not registered its ports yet.
   std::optional<Endpoint> endpoint_of_slot(Slot slot) const;
+  // The worker of this node that serves the slot. Requires is_clustered(); for nodes that forward.
+  uint32_t worker_of_slot(Slot slot) const { return slot_workers_[slot]; }
+  bool forwards() const { return identity_.forwards; }
   // The shard and bucket epoch behind a slot; nullopt: no database.
   std::optional<BucketOwner> database_of_slot(Slot slot) const {
     return topology_->owner_of_bucket(bucket_of_slot(slot));

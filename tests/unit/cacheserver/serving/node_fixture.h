@@ -39,6 +39,15 @@ inline Topology three_nodes() {
   return topology;
 }
 
+// What the client reads.
+inline std::string text_of(ReplyBuffer& replies) {
+  std::string text = replies.bytes();
+  for (auto pinned = replies.pinned().rbegin(); pinned != replies.pinned().rend(); ++pinned) {
+    text.insert(pinned->at, pinned->value.bytes());
+  }
+  return text;
+}
+
 class NodeTest : public testing::Test {
  protected:
   struct Setup {
@@ -78,10 +87,10 @@ class NodeTest : public testing::Test {
 
   // The raw replies to raw bytes.
   std::string send(SessionMachine& client, std::string_view bytes) {
-    std::string out;
+    ReplyBuffer out;
     outcome_ = client.advance(bytes, out, now_, unix_now_);
     unread_ = bytes.size();
-    return out;
+    return text_of(out);
   }
   std::string send(std::string_view bytes) { return send(*client_, bytes); }
 

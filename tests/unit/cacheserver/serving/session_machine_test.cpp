@@ -12,13 +12,14 @@ TEST_F(SessionMachineTest, AnswersAPipelineInOrderWhereverItIsCut) {
   const std::string pipeline = "set a 1\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\nincr a\r\n*1\r\n$4\r\nPING\r\n";
   const std::string replies = "+OK\r\n$1\r\n1\r\n:2\r\n+PONG\r\n";
   for (size_t cut = 0; cut <= pipeline.size(); ++cut) {
-    std::string out, buffer = pipeline.substr(0, cut);
+    ReplyBuffer out;
+    std::string buffer = pipeline.substr(0, cut);
     std::string_view input = buffer;
     ASSERT_EQ(client_->advance(input, out, now_, unix_now_), Outcome::kNeedsInput);
     std::string rest = std::string(input) + pipeline.substr(cut);
     input = rest;
     ASSERT_EQ(client_->advance(input, out, now_, unix_now_), Outcome::kNeedsInput);
-    ASSERT_EQ(out, replies) << "cut at " << cut;
+    ASSERT_EQ(text_of(out), replies) << "cut at " << cut;
     ASSERT_TRUE(input.empty());
   }
 }
@@ -33,7 +34,7 @@ TEST_F(SessionMachineTest, StopsWhenTheOutputIsFullAndGoesOnFromThere) {
   size_t bytes = 0, rounds = 0;
   Outcome outcome = Outcome::kOutputFull;
   while (outcome == Outcome::kOutputFull) {
-    std::string out;
+    ReplyBuffer out;
     outcome = client_->advance(input, out, now_, unix_now_);
     EXPECT_LE(out.size(), 100u + 67u);
     bytes += out.size();
@@ -43,7 +44,8 @@ TEST_F(SessionMachineTest, StopsWhenTheOutputIsFullAndGoesOnFromThere) {
   EXPECT_EQ(bytes, 100u * 67u);
   EXPECT_GE(rounds, 50u);
   EXPECT_EQ(input, "*2\r\n$3\r\nGET\r\n$1");
-  std::string out, rest = std::string(input) + "\r\nk\r\n";
+  ReplyBuffer out;
+  std::string rest = std::string(input) + "\r\nk\r\n";
   input = rest;
   client_->advance(input, out, now_, unix_now_);
   EXPECT_EQ(out.size(), 67u);

@@ -22,13 +22,13 @@ class SharedRoundTest : public NodeTest {
     for (size_t i = 0; i < clients.size(); ++i) clients[i]->prepare(inputs[i]);
     worker_->load_round();
     std::vector<Turn> turns;
-    std::string out;
+    ReplyBuffer out;
     for (size_t i = 0; i < clients.size(); ++i) {
       std::string_view input = inputs[i];
-      const size_t begin = out.size();
+      const size_t begin = text_of(out).size();
       Turn& turn = turns.emplace_back();
       turn.outcome = clients[i]->run_prepared(input, out, now_, unix_now_);
-      turn.replies = out.substr(begin);
+      turn.replies = text_of(out).substr(begin);
       turn.rest = input;
     }
     worker_->end_round();
