@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "base/io/options.h"
-#include "tools/shards/schema/verb_migrate.h"
+#include "tools/shards/fleet/fleet_verbs.h"
 #include "tools/shards/verb_move.h"
 #include "tools/shards/verbs.h"
 
@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   init_verb.text("topology", init.topology, "topology store, file:DIR");
   init_verb.texts("schema", init.schema_files, "SQL files with the application's tables; must be safe to run again");
   init_verb.texts("tables", init.tables, "tables to protect and publish: catalog.product,…");
+  init_verb.texts("references", init.references, "tables that have the same rows on every shard: catalog.currency,…");
   init_verb.text("families", init.families_file,
                  "key families to check the tables against (default: those in the topology)");
   init_verb.text("passfile", init.passfile, "one libpq passfile for all roles; made if missing, mode 0600");
@@ -47,10 +48,7 @@ int main(int argc, char** argv) {
   status_verb.choice("format", status.format, {"table", "json"}, "how to print");
   status_verb.require("topology");
 
-  shards::MigrateArguments migrate;
-  io::Options& migrate_verb = options.verb(
-      "migrate", "Changes the schema of all shards in steps that running programs survive; may be run again.");
-  shards::declare(migrate_verb, migrate);
+  shards::FleetVerbs fleet(options);
   shards::MoveVerbs moves(options);
 
   if (const auto exit_code = options.parse(argc, argv)) return *exit_code;
@@ -58,7 +56,7 @@ int main(int argc, char** argv) {
     const Status done = shards::run_init(init);
     return done ? io::kExitOk : report(done.error());
   }
-  if (migrate_verb.is_chosen()) return shards::run_migrate(migrate);
+  if (const auto exit_code = fleet.run()) return *exit_code;
   if (const auto exit_code = moves.run()) return *exit_code;
   const auto is_good = shards::run_status(status);
   if (!is_good) return report(is_good.error());

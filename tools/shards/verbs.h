@@ -13,6 +13,7 @@ struct InitArguments {
   std::string topology;  // "file:DIR"
   std::vector<std::string> schema_files;
   std::vector<std::string> tables;
+  std::vector<std::string> references;
   std::string families_file;
   std::string passfile;
   std::string passwords_dir;

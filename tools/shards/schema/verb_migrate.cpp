@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/io/topology_store_file.h"
+#include "tools/shards/opened_shard.h"
+#include "tools/shards/reference/reference_copy.h"
 #include "tools/shards/schema/migration_run.h"
 
 namespace tidemark::shards {
@@ -34,26 +36,25 @@ class MigrateCommand {
     auto migrations = read_migration_directory(arguments_.directory);
     if (!migrations) return std::unexpected(migrations.error());
     migrations_ = std::move(*migrations);
-    const auto described = read_shards_file(arguments_.shards_file);
+    auto described = read_shards_file(arguments_.shards_file);
     if (!described) return std::unexpected(described.error());
-    for (const AdminShard& shard : *described) {
+    described_ = std::move(*described);
+    for (const AdminShard& shard : described_) {
       auto opened = MigratingShard::open(shard, changes());
       if (!opened) return std::unexpected(opened.error());
       shards_.push_back(std::move(*opened));
     }
-    return read_topology(*described);
+    return read_topology();
   }
 
   // What the tables must stay fit for; and no shard may be forgotten.
-  Status read_topology(const std::vector<AdminShard>& described) {
+  Status read_topology() {
     const auto store = io::open_topology_store(arguments_.topology);
     if (!store) return std::unexpected(store.error());
     const auto topology = store->load();
     if (!topology) return std::unexpected(topology.error());
-    for (const Shard& known : topology->shards)
-      if (std::ranges::none_of(described, [&](const AdminShard& one) { return one.shard.id == known.id; }))
-        return fail(ErrorCode::kFailedPrecondition,
-                    fmt::format("the topology has a shard {} that the shards file does not name: add it", known.id));
+    const Status all_given = check_all_given(*topology, described_);
+    if (!all_given) return all_given;
     for (const Family& family : topology->families)
       if (!family.table.empty()) families_.push_back({family.table, family.key_columns, family.name});
     return {};
@@ -82,7 +83,18 @@ class MigrateCommand {
     limits.rows_per_second = arguments_.rows_per_second;
     limits.busy_share = arguments_.busy_share;
     limits.lag_bytes_max = arguments_.lag_bytes_max;
-    return run.run(std::move(*steps), limits);
+    const Status done = run.run(std::move(*steps), limits);
+    return done ? copy_references() : done;
+  }
+
+  // The same statements may have left other rows elsewhere (now(), a random default): the original decides.
+  Status copy_references() {
+    auto opened = connect_shards(described_);
+    if (!opened) return std::unexpected(opened.error());
+    auto copies = copy_differences(*opened);
+    if (!copies) return std::unexpected(copies.error());
+    copies_ = std::move(*copies);
+    return {};
   }
 
   MigrationRequest request() const {
@@ -148,6 +160,9 @@ class MigrateCommand {
         json["done"].push_back(json_of(step));
         json["done"].back()["rows"] = rows;
       }
+      json["references"] = Json::array();
+      for (const ReferenceCopy& copy : copies_)
+        json["references"].push_back({{"table", copy.table}, {"from", copy.from}, {"to", copy.to}});
       if (!done) json["error"] = done.error().message;
       fmt::print("{}\n", json.dump(2));
     } else if (done && planned_.empty()) {
@@ -155,6 +170,9 @@ class MigrateCommand {
     } else if (arguments_.is_dry_run) {
       for (const MigrationStep& step : planned_) fmt::print("would {}\n", to_string(step));
     }
+    if (!is_json())
+      for (const ReferenceCopy& copy : copies_)
+        fmt::print("{} copied from shard {} to shard {}\n", copy.table, copy.from, copy.to);
     if (done) return 0;
     fmt::print(stderr, "tidemark-shards migrate: {}\n", done.error().message);
     return is_refused ? kExitRefused : 1;
@@ -201,10 +219,12 @@ class MigrateCommand {
 
   const MigrateArguments& arguments_;
   std::vector<Migration> migrations_;
+  std::vector<AdminShard> described_;
   std::vector<MigratingShard> shards_;
   std::vector<SourceTable> families_;
   std::vector<MigrationStep> planned_;
   std::vector<std::pair<MigrationStep, uint64_t>> done_;
+  std::vector<ReferenceCopy> copies_;
   std::chrono::steady_clock::time_point speak_again_{};
 };
 

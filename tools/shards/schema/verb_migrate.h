@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/io/options.h"
+#include "base/result.h"
 
 namespace tidemark::shards {
 

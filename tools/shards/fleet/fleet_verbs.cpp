@@ -1,0 +1,78 @@
+#include "tools/shards/fleet/fleet_verbs.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "tools/shards/fleet/verb_doctor.h"
+#include "tools/shards/fleet/verb_fleet.h"
+#include "tools/shards/fleet/verb_references.h"
+#include "tools/shards/fleet/verb_sql.h"
+#include "tools/shards/plan/verb_plan.h"
+#include "tools/shards/schema/verb_migrate.h"
+
+namespace tidemark::shards {
+namespace {
+
+template <typename Given>
+struct Verb {
+  Given given{};
+  io::Options* options = nullptr;
+  void add_to(io::Options& all, const char* name, const char* about) {
+    options = &all.verb(name, about);
+    declare(*options, given);
+  }
+  bool is_chosen() const { return options->is_chosen(); }
+};
+
+int exit_code_of(const Status& done) {
+  if (done) return io::kExitOk;
+  fmt::print(stderr, "tidemark-shards: {}\n", done.error().to_string());
+  return io::kExitFailure;
+}
+
+int exit_code_of(const Result<bool>& is_good) {
+  if (!is_good) return exit_code_of(Status(std::unexpected(is_good.error())));
+  return *is_good ? io::kExitOk : io::kExitFailure;
+}
+
+}  // namespace
+
+struct FleetVerbs::Arguments {
+  Verb<MigrateArguments> migrate;
+  Verb<PlanArguments> plan;
+  Verb<SqlArguments> sql;
+  Verb<AddShardArguments> add;
+  Verb<RemoveShardArguments> remove;
+  Verb<ReferencesArguments> references;
+  Verb<DoctorArguments> doctor;
+};
+
+FleetVerbs::FleetVerbs(io::Options& options) : arguments_(std::make_unique<Arguments>()) {
+  Arguments& all = *arguments_;
+  all.migrate.add_to(options, "migrate",
+                     "Changes the schema of all shards in steps that running programs survive; may be run again.");
+  all.plan.add_to(options, "plan", "Which buckets should move where, why, and where that ends.");
+  all.sql.add_to(options, "sql", "Runs one statement on the shard that owns a bucket; reads only.");
+  all.add.add_to(options, "add-shard", "Makes a database a shard that owns no bucket yet.");
+  all.remove.add_to(options, "remove-shard", "Takes a shard that owns nothing out of the topology.");
+  all.references.add_to(options, "references", "Makes the copies of the reference tables equal to their originals.");
+  all.doctor.add_to(options, "doctor",
+                    "Looks for what is left over or does not fit; exit code 1 if something is wrong.");
+}
+
+FleetVerbs::~FleetVerbs() = default;
+
+std::optional<int> FleetVerbs::run() const {
+  const Arguments& all = *arguments_;
+  if (all.migrate.is_chosen()) return run_migrate(all.migrate.given);
+  if (all.plan.is_chosen()) return exit_code_of(run_plan(all.plan.given));
+  if (all.sql.is_chosen()) return exit_code_of(run_sql(all.sql.given));
+  if (all.add.is_chosen()) return exit_code_of(run_add_shard(all.add.given));
+  if (all.remove.is_chosen()) return exit_code_of(run_remove_shard(all.remove.given));
+  if (all.references.is_chosen()) return exit_code_of(run_references(all.references.given));
+  if (all.doctor.is_chosen()) return exit_code_of(run_doctor(all.doctor.given));
+  return std::nullopt;
+}
+
+}  // namespace tidemark::shards

@@ -1,0 +1,155 @@
+#include "tools/shards/plan/verb_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/io/topology_store_file.h"
+#include "base/parse.h"
+#include "shardrouter/routing/ownership.h"
+#include "tools/shards/plan/bucket_statistics.h"
+#include "tools/shards/shard_setup.h"
+
+namespace tidemark::shards {
+namespace {
+
+using namespace shardrouter;
+using Json = nlohmann::ordered_json;
+
+// "2=0.5" -> shard 2 gets half a share
+Result<std::vector<ShardWeight>> weights_of(const PlanArguments& arguments, const std::vector<OpenedShard>& opened) {
+  std::vector<ShardWeight> weights;
+  for (const OpenedShard& shard : opened) weights.push_back({shard.id(), 1});
+  for (const std::string& text : arguments.weights) {
+    const size_t equal = text.find('=');
+    const auto id = parse_u64(std::string_view(text).substr(0, equal));
+    const std::string number = equal == std::string::npos ? "" : text.substr(equal + 1);
+    char* end = nullptr;
+    const double weight = std::strtod(number.c_str(), &end);
+    const auto found = std::ranges::find(weights, id.value_or(UINT64_MAX), &ShardWeight::shard);
+    if (!id || number.empty() || *end != '\0' || found == weights.end())
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("--weight {}: SHARD=WEIGHT, a shard of the shards file", text));
+    found->weight = weight;
+  }
+  return weights;
+}
+
+// What the shards say, not the topology's copy of it.
+Result<std::vector<BucketOwner>> read_map(std::vector<OpenedShard>& opened) {
+  std::map<ShardId, std::vector<BucketRow>> rows;
+  for (OpenedShard& shard : opened) {
+    auto read = read_bucket_rows(shard.session);
+    if (!read) return std::unexpected(read.error());
+    rows[shard.id()] = std::move(*read);
+  }
+  auto ownership = derive_ownership(rows);
+  if (!ownership) return std::unexpected(ownership.error());
+  return std::move(ownership->map);
+}
+
+Json json_of(const ShardShare& one) {
+  return Json{{"shard", one.shard},
+              {"share_percent", one.share * 100},
+              {"target_percent", one.share_target * 100},
+              {"buckets", one.buckets},
+              {"rows", one.rows},
+              {"bytes", one.bytes},
+              {"writes_per_second", one.writes_per_second}};
+}
+
+void print_json(const RebalancePlan& plan, bool has_load) {
+  Json json{{"moves", Json::array()}, {"before", Json::array()}, {"after", Json::array()}, {"notes", plan.notes}};
+  json["has_load"] = has_load;
+  for (const PlannedMove& move : plan.moves)
+    json["moves"].push_back({{"from", move.from},
+                             {"to", move.to},
+                             {"buckets", fmt::format("{}-{}", move.first, move.last)},
+                             {"rows", move.rows},
+                             {"bytes", move.bytes},
+                             {"writes_per_second", move.writes_per_second},
+                             {"copy_seconds", move.copy_seconds},
+                             {"blocked_ms", move.blocked_ms},
+                             {"reason", move.reason}});
+  for (const ShardShare& one : plan.before) json["before"].push_back(json_of(one));
+  for (const ShardShare& one : plan.after) json["after"].push_back(json_of(one));
+  fmt::print("{}\n", json.dump(2));
+}
+
+void print_shares(const char* title, const std::vector<ShardShare>& shares) {
+  fmt::print("{:<7} {:>5}  {:>7}  {:>7}  {:>7}  {:>10}  {:>10}  {:>8}\n", title, "shard", "share", "target", "buckets",
+             "rows", "MB", "writes/s");
+  for (const ShardShare& one : shares)
+    fmt::print("{:<7} {:>5}  {:>5.1f} %  {:>5.1f} %  {:>7}  {:>10}  {:>10.1f}  {:>8.1f}\n", "", one.shard,
+               one.share * 100, one.share_target * 100, one.buckets, one.rows, static_cast<double>(one.bytes) / 1e6,
+               one.writes_per_second);
+}
+
+void print_table(const RebalancePlan& plan) {
+  print_shares("before", plan.before);
+  for (const PlannedMove& move : plan.moves) {
+    fmt::print(
+        "move buckets {}-{} from {} to {}: {} rows, {:.1f} MB, {:.1f} writes/s; copy {:.1f} s, blocked {:.0f} ms\n",
+        move.first, move.last, move.from, move.to, move.rows, static_cast<double>(move.bytes) / 1e6,
+        move.writes_per_second, move.copy_seconds, move.blocked_ms);
+    fmt::print("  because {}\n", move.reason);
+  }
+  if (plan.moves.empty()) fmt::print("nothing to move\n");
+  print_shares("after", plan.after);
+  for (const std::string& note : plan.notes) fmt::print("note: {}\n", note);
+}
+
+}  // namespace
+
+void declare(io::Options& verb, PlanArguments& arguments) {
+  verb.text("shards", arguments.shards_file, "JSON file: the shards and their owner's conninfo, as for init");
+  verb.text("topology", arguments.topology, "topology store, file:DIR");
+  verb.texts("weight", arguments.weights, "SHARD=WEIGHT: its part of everything, 1 unless said; 0: to be emptied");
+  verb.real("tolerance", arguments.tolerance_percent, "percent of its share by which a shard may be off");
+  verb.number("buckets-per-move", arguments.buckets_per_move, {.min = 1, .max = kBucketCount}, "at most so many");
+  verb.duration("window", arguments.window, "for how long writes are counted; 0: not at all");
+  verb.memory("exact", arguments.exact_bytes, "tables larger than this are sampled");
+  verb.choice("format", arguments.format, {"table", "json"}, "how to print");
+  for (const char* name : {"shards", "topology"}) verb.require(name);
+}
+
+Status run_plan(const PlanArguments& arguments) {
+  const auto described = read_shards_file(arguments.shards_file);
+  if (!described) return std::unexpected(described.error());
+  const auto store = io::open_topology_store(arguments.topology);
+  if (!store) return std::unexpected(store.error());
+  const auto topology = store->load();
+  if (!topology) return std::unexpected(topology.error());
+  const Status all_given = check_all_given(*topology, *described);
+  if (!all_given) return all_given;
+  auto opened = connect_shards(*described);
+  if (!opened) return std::unexpected(opened.error());
+  const auto weights = weights_of(arguments, *opened);
+  if (!weights) return std::unexpected(weights.error());
+  const auto map = read_map(*opened);
+  if (!map) return std::unexpected(map.error());
+  auto statistics = gather_statistics(
+      *opened, *map, {arguments.exact_bytes, std::chrono::duration_cast<std::chrono::milliseconds>(arguments.window)});
+  if (!statistics) return std::unexpected(statistics.error());
+  PlannerOptions options;
+  options.tolerance = arguments.tolerance_percent / 100;
+  options.buckets_per_move = arguments.buckets_per_move;
+  if (const auto measured = measured_blocked_ms(*opened)) {
+    options.blocked_ms_base = *measured;
+    options.blocked_ms_per_bucket = 0;
+    statistics->notes.push_back(fmt::format("blocked: the median of this cluster's own moves, {:.0f} ms", *measured));
+  }
+  auto plan = plan_rebalance(statistics->buckets, *weights, options);
+  if (!plan) return std::unexpected(plan.error());
+  plan->notes.insert(plan->notes.end(), statistics->notes.begin(), statistics->notes.end());
+  if (arguments.format == "json")
+    print_json(*plan, statistics->has_load);
+  else
+    print_table(*plan);
+  return {};
+}
+
+}  // namespace tidemark::shards
