@@ -62,6 +62,7 @@ void SessionMachine::run_parts(CommandContext& context, CommandTable::Found foun
     forwarding.add(part.owner, session_, pending_.expect(part.owner), Arguments(part.arguments));
     worker_.view().stats().forwarded_away.add();
   }
+  worker_.timer().stop();  // it names the last part
 }
 
 std::string_view SessionMachine::bytes_of(const RequestRound& round, size_t i) const {
