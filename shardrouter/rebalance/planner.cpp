@@ -71,7 +71,10 @@ class Planner {
       bytes += static_cast<double>(bucket.bytes);
       writes += bucket.writes_per_second;
     }
+    // With fewer rows than buckets a single row would weigh like thousands: what is to come spreads over the buckets.
+    if (rows < static_cast<double>(buckets_.size())) rows = bytes = 0;
     const double parts = (rows > 0) + (bytes > 0) + (writes > 0);
+    counts_buckets_ = parts == 0;
     for (const BucketStats& bucket : buckets_) {
       double cost = 0;
       if (rows > 0) cost += static_cast<double>(bucket.rows) / rows;
@@ -238,6 +241,8 @@ class Planner {
   }
 
   void add_notes() {
+    if (counts_buckets_)
+      plan_.notes.push_back("there are fewer rows than buckets and no writes, so buckets are counted");
     size_t moving = 0;
     for (const BucketStats& bucket : buckets_) moving += bucket.is_moving;
     if (moving > 0)
@@ -259,6 +264,7 @@ class Planner {
   const PlannerOptions& options_;
   std::map<ShardId, double> weights_;
   double weight_total_ = 0;
+  bool counts_buckets_ = false;
   std::vector<ShardId> owners_;  // as the plan goes on
   std::vector<double> costs_;
   std::map<ShardId, double> carried_;

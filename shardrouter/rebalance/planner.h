@@ -36,7 +36,7 @@ struct ShardWeight {
 struct PlannerOptions {
   double tolerance = 0.05;  // of a shard's share
   uint32_t buckets_per_move = 64;
-  // What a move costs; replaced by what this cluster has measured, where it has.
+  // What a move costs: measured on a busy two-core machine, copy saturated.
   double copy_rows_per_second = 50'000;
   double copy_bytes_per_second = 12e6;
   double blocked_ms_base = 15;  // fence, flush of the candidate, marker, flip

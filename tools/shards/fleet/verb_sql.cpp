@@ -124,6 +124,8 @@ class Asker {
     if (arguments_.may_write) done = guard(*session, owner);
     if (!done) return std::unexpected(done.error());
     auto set = session->query(statement_);
+    if (!set && !arguments_.may_write && set.error().message.find("25006") != std::string::npos)
+      return fail(ErrorCode::kInvalidArgument, set.error().message + ": give --write if you mean it");
     if (!set) return set;
     // Asked after the rows: who owns the bucket still now has owned it while they were read.
     if (!arguments_.may_write) done = still_owned(*session, owner);

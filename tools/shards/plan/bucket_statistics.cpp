@@ -146,20 +146,4 @@ Result<Statistics> gather_statistics(std::vector<OpenedShard>& opened, const std
   return Gatherer(opened, options).run(map);
 }
 
-std::optional<double> measured_blocked_ms(std::vector<OpenedShard>& opened) {
-  std::vector<double> medians;
-  for (OpenedShard& shard : opened) {
-    const auto has_moves = shard.session.value("SELECT to_regclass('shard.move') IS NOT NULL");
-    if (!has_moves || *has_moves != "t") continue;
-    const auto median = shard.session.value(
-        "SELECT (1000 * percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM owned_at - fenced_at)))::int "
-        "FROM "
-        "shard.move WHERE owned_at > fenced_at");
-    if (median && !median->empty()) medians.push_back(static_cast<double>(parse_u64(*median).value_or(0)));
-  }
-  if (medians.empty()) return std::nullopt;
-  std::ranges::sort(medians);
-  return medians[medians.size() / 2];
-}
-
 }  // namespace tidemark::shards

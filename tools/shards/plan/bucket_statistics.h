@@ -32,7 +32,4 @@ struct Statistics {
 Result<Statistics> gather_statistics(std::vector<OpenedShard>& opened, const std::vector<BucketOwner>& map,
                                      const StatisticsOptions& options);
 
-// The median of what moves on these shards have blocked writers for, in ms; nothing if none is recorded.
-std::optional<double> measured_blocked_ms(std::vector<OpenedShard>& opened);
-
 }  // namespace tidemark::shards

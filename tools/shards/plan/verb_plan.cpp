@@ -137,11 +137,6 @@ Status run_plan(const PlanArguments& arguments) {
   PlannerOptions options;
   options.tolerance = arguments.tolerance_percent / 100;
   options.buckets_per_move = arguments.buckets_per_move;
-  if (const auto measured = measured_blocked_ms(*opened)) {
-    options.blocked_ms_base = *measured;
-    options.blocked_ms_per_bucket = 0;
-    statistics->notes.push_back(fmt::format("blocked: the median of this cluster's own moves, {:.0f} ms", *measured));
-  }
   auto plan = plan_rebalance(statistics->buckets, *weights, options);
   if (!plan) return std::unexpected(plan.error());
   plan->notes.insert(plan->notes.end(), statistics->notes.begin(), statistics->notes.end());
