@@ -44,7 +44,8 @@ class Evictor {
   virtual void on_insert(ItemId id, uint64_t hash, uint32_t bytes, Instant now) = 0;
   virtual void on_hit(ItemId id, uint64_t hash, Instant now) = 0;
   virtual void on_resize(ItemId id, uint32_t bytes_before, uint32_t bytes_after) = 0;
-  // `to` already holds a copy of the head; `from` may be overwritten as soon as this returns.
+  // `to` holds a copy of the item; `from` is still whole, and may be overwritten as soon as this returns. Hits noted
+  // before are worked off on `from` first, so the policy copies its part of the head once more.
   virtual void on_move(ItemId from, ItemId to) = 0;
   virtual void on_remove(ItemId id, uint32_t bytes) = 0;                // erased or expired; its head is still there
   virtual void on_evict(ItemId id, uint64_t hash, uint32_t bytes) = 0;  // named by choose_victim and about to go

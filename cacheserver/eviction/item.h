@@ -25,6 +25,13 @@ struct ItemHead {
   uint8_t policy_marks() const { return marks & kPolicyMarks; }
   void set_policy_marks(uint8_t value) { marks = static_cast<uint8_t>((marks & ~kPolicyMarks) | value); }
 
+  // The policy's part of another head; the rest stays.
+  void take_policy_part(const ItemHead& other) {
+    word0 = other.word0;
+    word1 = other.word1;
+    set_policy_marks(other.policy_marks());
+  }
+
   static constexpr uint8_t kPolicyMarks = 0x0f;
 };
 static_assert(sizeof(ItemHead) == 12);

@@ -1,0 +1,74 @@
+#include "cacheserver/eviction/expert_panel.h"
+
+#include <algorithm>
+
+namespace tidemark::cacheserver {
+
+void ExpertPanel::start(size_t items, uint64_t bytes) {
+  stop();
+  choose_rate(items);
+  for (const Rule& rule : rules_) experts_.push_back({std::make_unique<ShadowCache>(rule, sketch_), 0});
+  sketch_.start(std::max<size_t>(16, static_cast<size_t>(static_cast<double>(items) * rate())),
+                FrequencySketch::kItemsPerFineLine);
+  set_capacities(items, bytes);
+}
+
+void ExpertPanel::stop() {
+  experts_.clear();
+  sketch_.clear();
+  to_thin_ = requests_ = leader_ = bytes_used_ = 0;
+}
+
+void ExpertPanel::request(uint64_t hash, uint32_t bytes) {
+  if (to_thin_ > 0) experts_[--to_thin_].shadow->keep([this](uint64_t kept) { return is_sampled(kept); });
+  sketch_.increment(hash);
+  const double worth = goal_ == Goal::kObjectHits ? 1 : static_cast<double>(bytes);
+  for (Expert& expert : experts_) {
+    if (expert.shadow->request(hash, bytes)) expert.score += worth;
+  }
+}
+
+bool ExpertPanel::count_request(size_t items, uint64_t bytes) {
+  if (++requests_ < std::max<uint64_t>(kPeriodMin, items)) return false;
+  end_period(items, bytes);
+  return true;
+}
+
+void ExpertPanel::choose_rate(size_t items) {
+  const double share = static_cast<double>(kSampledItems) / static_cast<double>(std::max<size_t>(items, 1));
+  const double rate = std::clamp(share, 1.0 / kRateMin, 1.0);
+  threshold_ = static_cast<uint32_t>(rate * 4294967295.0);
+  items_at_rate_ = items;
+}
+
+void ExpertPanel::set_capacities(size_t items, uint64_t bytes) {
+  const auto sampled_items = static_cast<size_t>(static_cast<double>(items) * rate() + 0.5);
+  const auto sampled_bytes = static_cast<uint64_t>(static_cast<double>(bytes) * rate() + 0.5);
+  for (Expert& expert : experts_) expert.shadow->set_capacity(sampled_bytes);
+  sketch_.grow_towards(sampled_items);
+  count_bytes_used();
+}
+
+void ExpertPanel::end_period(size_t items, uint64_t bytes) {
+  requests_ = 0;
+  double best = experts_[leader_].score * kLeadNeeded;
+  for (size_t i = 0; i < experts_.size(); ++i) {
+    if (experts_[i].score <= best) continue;
+    best = experts_[i].score;
+    leader_ = i;
+  }
+  for (Expert& expert : experts_) expert.score *= kDecay;
+  if (items > 2 * items_at_rate_ || items * 2 < items_at_rate_) {
+    const uint32_t before = threshold_;
+    choose_rate(items);
+    if (threshold_ < before) to_thin_ = experts_.size();
+  }
+  set_capacities(items, bytes);
+}
+
+void ExpertPanel::count_bytes_used() {
+  bytes_used_ = sketch_.bytes_used();
+  for (const Expert& expert : experts_) bytes_used_ += expert.shadow->bytes_used();
+}
+
+}  // namespace tidemark::cacheserver
