@@ -63,19 +63,21 @@ Connection::Receipt Connection::receive(Instant now, UnixMillis unix_now) {
 
 ssize_t Connection::receive_into_shared() {
   char* begin = buffers_.input.data() + buffers_.input_used;
-  const ssize_t received = ::recv(socket_, begin, SharedBuffers::kReadBytes, 0);
+  // Of a large request, only the beginning comes here: the rest is received where it is put together.
+  const size_t room = expects_large_ ? SharedBuffers::kProbeBytes : SharedBuffers::kReadBytes;
+  const ssize_t received = ::recv(socket_, begin, room, 0);
   if (received <= 0) return received;
   buffers_.input_used += static_cast<size_t>(received);
   round_input_ = {begin, static_cast<size_t>(received)};
   return received;
 }
 
-// A large value is received where the request is put together, in large pieces; its memory is set aside once.
+// A large value is received where the request is put together, in large pieces and not beyond its end.
 ssize_t Connection::receive_into_own() {
   const size_t have = input_.size(), wanted = machine_.bytes_wanted();
-  const size_t missing = wanted > have ? wanted - have : 0;
-  const size_t room = std::clamp(missing, SharedBuffers::kReadBytes, SharedBuffers::kOwnReadBytesMax);
-  if (missing > room && input_.capacity() < wanted) input_.reserve(wanted + SharedBuffers::kReadBytes);
+  const bool is_large = wanted > SharedBuffers::kReadBytes && wanted > have;
+  const size_t room = is_large ? std::min(wanted - have, SharedBuffers::kOwnReadBytesMax) : SharedBuffers::kReadBytes;
+  if (is_large && input_.capacity() < wanted) input_.reserve(wanted);
   ssize_t received = 0;
   int error = 0;
   input_.resize_and_overwrite(have + room, [&](char* data, size_t) {
@@ -148,17 +150,32 @@ void Connection::check_pause() {
 }
 
 bool Connection::keep_input(std::string_view rest) {
-  const bool is_own = !input_.empty();  // then `rest` is the end of input_
-  if (is_own) {
+  if (!input_.empty()) {  // `rest` is its end
     input_.erase(0, input_.size() - rest.size());
-  } else if (!rest.empty()) {
-    input_.assign(rest);
+  } else {
+    begin_input(rest);
   }
-  if (input_.empty() && input_.capacity() > SharedBuffers::kReadBytes) std::string().swap(input_);
+  if (input_.empty()) end_input();
   machine_.session().query_buffer_bytes = input_.size();
   if (input_.size() <= worker_.view().config().query_buffer_bytes_max) return true;
   worker_.view().stats().connections_killed_query.add();
   return false;
+}
+
+void Connection::begin_input(std::string_view rest) {
+  expects_large_ = !rest.empty() && machine_.bytes_wanted() > SharedBuffers::kReadBytes;
+  if (expects_large_) {
+    std::swap(input_, buffers_.spare);
+    input_.clear();
+    input_.reserve(machine_.bytes_wanted());
+  }
+  if (!rest.empty()) input_.assign(rest);
+}
+
+void Connection::end_input() {
+  if (input_.capacity() <= SharedBuffers::kReadBytes) return;
+  if (input_.capacity() <= SharedBuffers::kSpareBytesMax) std::swap(input_, buffers_.spare);
+  std::string().swap(input_);
 }
 
 // Replies [begin, end) of the buffer's bytes, with the values that are pinned in it.

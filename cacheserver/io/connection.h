@@ -29,6 +29,8 @@ struct SharedBuffers {
   static constexpr size_t kRoundReplyBytes = 256 * 1024;   // beyond, what has run is sent before more runs
   static constexpr size_t kReplyBytesKept = 1024 * 1024;   // a larger buffer is given back after use
   static constexpr size_t kOwnReadBytesMax = 1024 * 1024;  // by one recv, of a large request
+  static constexpr size_t kProbeBytes = 4096;              // by one recv, while a large request is expected
+  static constexpr size_t kSpareBytesMax = 2 * 1024 * 1024;
   SharedBuffers() : input(kInputBytes, '\0') {}
   static void clear(ReplyBuffer& buffer) {
     buffer.clear();
@@ -39,6 +41,7 @@ struct SharedBuffers {
   size_t input_used = 0;
   ReplyBuffer replies;      // of the round, one connection after the other
   ReplyBuffer own_replies;  // of one connection that is served alone
+  std::string spare;        // memory of the large request that was put together last, for the next one
 };
 
 class Connection {
@@ -75,6 +78,8 @@ class Connection {
   bool settle(SessionMachine::Outcome outcome, std::string_view rest);
   ssize_t receive_into_shared();
   ssize_t receive_into_own();
+  void begin_input(std::string_view rest);
+  void end_input();
   bool send_replies(ReplyBuffer& replies, size_t begin, size_t end);
   bool is_output_allowed();
   void check_pause();
@@ -91,8 +96,9 @@ class Connection {
   Worker& worker_;
   SharedBuffers& buffers_;
   SessionMachine machine_;
-  std::string input_;   // an incomplete request, or requests that wait for room in the output
-  OutputQueue output_;  // not yet taken by the kernel
+  bool expects_large_ = false;  // its last requests were larger than one recv takes
+  std::string input_;           // an incomplete request, or requests that wait for room in the output
+  OutputQueue output_;          // not yet taken by the kernel
   // Between receive() and reply(): the input, then what is left of it, and the replies' place in the shared buffer.
   std::string_view round_input_;
   SessionMachine::Outcome round_outcome_ = SessionMachine::Outcome::kNeedsInput;
