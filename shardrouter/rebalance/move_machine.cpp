@@ -153,7 +153,8 @@ MoveDecision fenced(const MoveView& view) {
 }
 
 MoveDecision handed_over(const MoveView& view) {
-  if (view.target != TargetStep::kOwned) return contradiction(view);
+  // kUndone: a rollback was begun and given up; the target owns the buckets all the same.
+  if (view.target != TargetStep::kOwned && view.target != TargetStep::kUndone) return contradiction(view);
   if (!view.is_map_published) return {kPublishMap, ""};
   if (!view.second_check && view.can_check_again) return {kSecondCheck, ""};
   if (view.has_forward_slot) return {kDropForward, ""};
@@ -166,7 +167,8 @@ MoveDecision handed_over(const MoveView& view) {
 }
 
 MoveDecision cleaning(const MoveView& view) {
-  if (view.target != TargetStep::kOwned && view.target != TargetStep::kDone) return contradiction(view);
+  if (view.target != TargetStep::kOwned && view.target != TargetStep::kUndone && view.target != TargetStep::kDone)
+    return contradiction(view);
   if (!view.is_source_clean) return {kClean, ""};
   if (view.has_artifacts) return {kDropArtifacts, ""};
   if (view.target == TargetStep::kOwned) return {kFinishTarget, ""};
@@ -224,7 +226,7 @@ MoveDecision next_move_action(const MoveView& view) {
     case SourceStep::kCleaning:
       return cleaning(view);
     case SourceStep::kDone:
-      if (view.target != TargetStep::kDone) return contradiction(view);
+      if (view.target != TargetStep::kDone && view.target != TargetStep::kUndone) return contradiction(view);
       return {view.has_artifacts ? kDropArtifacts : kFinished, ""};
     case SourceStep::kAborted:
       return aborted(view);

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS shard.move (
   timeline     int NOT NULL,                    -- of this shard when it was reserved
   undoes       text,                            -- the move that this one takes back
   is_held      boolean NOT NULL DEFAULT false,  -- stop after the hand-over; rows and reverse stream stay
+  rows_total   bigint,                          -- in the copy's snapshot
   rows_copied  bigint NOT NULL DEFAULT 0,
   bytes_copied bigint NOT NULL DEFAULT 0,
   lag_bytes    bigint,

@@ -13,7 +13,8 @@ namespace {
 constexpr const char* kMoves =
     "SELECT move_id, role, step, wish, coalesce(undoes, ''), note, bucket_lo, bucket_hi, peer, attempt, is_held, "
     "rows_copied, bytes_copied, lag_bytes, extract(epoch FROM clock_timestamp() - heartbeat) * 1000, "
-    "ended_at IS NOT NULL FROM shard.move ORDER BY started_at DESC LIMIT 1000";
+    "ended_at IS NOT NULL, rows_total, extract(epoch FROM clock_timestamp() - started_at) FROM shard.move ORDER BY "
+    "started_at DESC LIMIT 1000";
 
 int64_t number(const std::optional<std::string>& cell) {
   return parse_i64(cell.value_or("0")).value_or(0);
@@ -75,6 +76,8 @@ Result<std::vector<MoveRow>> read_moves(const std::vector<ShardEnd>& ends) {
       if (c[13]) row.lag_bytes = number(c[13]);
       row.silent_ms = std::strtod(c[14].value_or("0").c_str(), nullptr);
       row.has_ended = c[15] == "t";
+      if (c[16]) row.rows_total = number(c[16]);
+      row.age_s = std::strtod(c[17].value_or("0").c_str(), nullptr);
       moves.push_back(std::move(row));
     }
   }

@@ -19,7 +19,9 @@ struct MoveRow {
   ShardId peer = 0;
   int attempt = 1;
   bool is_held = false;
+  std::optional<int64_t> rows_total;
   int64_t rows_copied = 0, bytes_copied = 0;
+  double age_s = 0;  // since it began
   std::optional<int64_t> lag_bytes;
   double silent_ms = 0;  // since the heartbeat
   bool has_ended = false;

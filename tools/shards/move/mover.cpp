@@ -76,6 +76,11 @@ Result<MoveReport> Mover::run() {
 Status Mover::drive() {
   while (!has_outcome_) {
     const MoveDecision decision = next_move_action(view_);
+    if (decision.action == kFence && options_.stops_before_fence) {
+      report_.outcome = "verified";
+      has_outcome_ = true;
+      return {};
+    }
     if (is_told(decision.action))
       options_.log(
           fmt::format("{}{}{}", to_string(decision.action), decision.reason.empty() ? "" : ": ", decision.reason));
@@ -209,9 +214,11 @@ Status Mover::beat(bool is_forced) {
   if (!is_forced && now - last_beat_ < kBeatInterval) return {};
   last_beat_ = now;
   const Status done = links_->source.run(
-      "UPDATE shard.move SET heartbeat = clock_timestamp(), lag_bytes = $2 WHERE move_id = $1",
+      "UPDATE shard.move SET heartbeat = clock_timestamp(), rows_copied = greatest(rows_copied, $3), "
+      "bytes_copied = greatest(bytes_copied, $4), lag_bytes = $2 WHERE move_id = $1",
       {options_.move_id,
-       stream_ ? std::optional(std::to_string(stream_->received().value - applier_->applied().value)) : std::nullopt});
+       stream_ ? std::optional(std::to_string(stream_->received().value - applier_->applied().value)) : std::nullopt,
+       std::to_string(report_.rows_copied), std::to_string(report_.bytes_copied)});
   throttle_.note_commit(std::chrono::duration_cast<Duration>(Clock::now() - now));
   return done;
 }

@@ -35,11 +35,12 @@ struct MoveOptions {
   std::chrono::milliseconds fence_deadline{40};  // from the fence to the flip
   std::chrono::milliseconds fence_timeout{50};   // for the fence itself: writers under way
   int fence_attempts_max = 300;
+  bool stops_before_fence = false;  // outcome "verified"
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 
 struct MoveReport {
-  std::string outcome;  // "finished", "aborted", "held", "paused"
+  std::string outcome;  // "finished", "aborted", "held", "verified"
   std::string reason;
   int64_t rows_copied = 0, bytes_copied = 0, rows_applied = 0, rows_verified = 0, rows_cleaned = 0;
   double copy_ms = 0, verify_ms = 0, total_ms = 0;
@@ -82,6 +83,8 @@ class Mover {
   Status reserve_target();
   Status copy();
   Status copy_table(const MovedTable& table);
+  Status count_rows();
+  Status beat_while_copying();
   Status open_apply_link();
   Status arm_reverse();
   // mover_stream.cpp

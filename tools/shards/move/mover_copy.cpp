@@ -87,6 +87,7 @@ Status Mover::copy() {
   if (ready) ready = links_->source_reader.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   if (ready)
     ready = links_->source_reader.run("SET TRANSACTION SNAPSHOT " + links_->source_reader.quote_text(snapshot));
+  if (ready) ready = count_rows();
   if (ready) ready = links_->apply->run("BEGIN");
   if (ready) ready = links_->apply->run("SELECT shard.move_applying($1, 'reserved')", {options_.move_id});
   const auto start = Clock::now();
@@ -114,6 +115,38 @@ Status Mover::copy() {
   return {};
 }
 
+// The standbys of both sides must keep up with what the copy writes.
+Status Mover::beat_while_copying() {
+  const auto last = last_beat_;
+  Status alive = beat();
+  if (!alive || last_beat_ == last) return alive;
+  uint64_t lag = 0;
+  for (PgLink* link : {&links_->source, &links_->target}) {
+    const auto behind = link->value(
+        "SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), flush_lsn)), 0)::bigint FROM "
+        "pg_stat_replication "
+        "WHERE application_name NOT LIKE 'tidemark%'");
+    if (!behind) return std::unexpected(behind.error());
+    lag = std::max(lag, parse_u64(*behind).value_or(0));
+  }
+  throttle_.note_standby_lag(lag);
+  return {};
+}
+
+// So that whoever watches knows how much is left.
+Status Mover::count_rows() {
+  std::string sum;
+  for (const MovedTable& table : tables_)
+    sum += fmt::format("{}(SELECT count(*) FROM {} WHERE {})", sum.empty() ? "" : " + ", table.name, range_condition());
+  const Status asked = links_->source_reader.send("SELECT " + sum);
+  if (!asked) return asked;
+  const auto total = await_answer(links_->source_reader);
+  if (!total) return std::unexpected(total.error());
+  return links_->source.run(
+      "UPDATE shard.move SET rows_total = $2, rows_copied = 0, bytes_copied = 0 WHERE move_id = $1",
+      {options_.move_id, total->rows.at(0).at(0)});
+}
+
 Status Mover::copy_table(const MovedTable& table) {
   PgLink& from = links_->source_reader;
   PgLink& to = *links_->apply;
@@ -123,6 +156,7 @@ Status Mover::copy_table(const MovedTable& table) {
   if (!out) return std::unexpected(out.error().with_context(table.name));
   const auto in = to.script(fmt::format("COPY {} ({}) FROM STDIN (FORMAT binary)", table.name, columns));
   if (!in) return std::unexpected(in.error().with_context(table.name));
+  const int64_t rows_before = report_.rows_copied;
   char* bytes = nullptr;
   int size = 0;
   size_t unlooked = 0;
@@ -131,12 +165,13 @@ Status Mover::copy_table(const MovedTable& table) {
     PQfreemem(bytes);
     if (put != 1) return std::unexpected(to.error().with_context(table.name));
     report_.bytes_copied += size;
+    ++report_.rows_copied;  // a message is a row; the first and the last are not, and are put right at the end
     unlooked += static_cast<size_t>(size);
     if (unlooked < kCopyLookBytes) continue;
     while (true) {
       const Duration delay =
           throttle_.delay_of(unlooked, Instant(std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch())));
-      if (const Status alive = beat(); !alive) return alive;
+      if (const Status alive = beat_while_copying(); !alive) return alive;
       if (delay <= Duration{0}) break;
       std::this_thread::sleep_for(std::min<Duration>(delay, std::chrono::milliseconds(50)));
     }
@@ -149,7 +184,7 @@ Status Mover::copy_table(const MovedTable& table) {
   if (PQputCopyEnd(to.raw(), nullptr) != 1) return std::unexpected(to.error());
   const auto written = to.receive();
   if (!written) return std::unexpected(written.error().with_context(table.name));
-  report_.rows_copied += written->rows_affected;
+  report_.rows_copied = rows_before + written->rows_affected;
   return {};
 }
 
