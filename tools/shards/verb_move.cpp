@@ -9,7 +9,6 @@
 
 #include "base/parse.h"
 #include "tools/shards/move/guardian.h"
-#include "tools/shards/move/move_doctor.h"
 #include "tools/shards/move/move_registry.h"
 #include "tools/shards/move/preflight_facts.h"
 
@@ -29,7 +28,7 @@ struct MoveArguments {
   std::string buckets;  // "A-B"
   uint32_t to = 0;
   std::string move_id;  // empty: made up, or the only one
-  bool hold = false, dry_run = false, no_guardian = false, force = false, once = false;
+  bool hold = false, dry_run = false, no_guardian = false, once = false;
   uint64_t bytes_per_second = 0;
   uint64_t standby_lag_max = 64u << 20;
   Duration commit_p99_max{0};
@@ -397,46 +396,6 @@ Result<bool> run_verify(const MoveArguments& arguments) {
   return done;
 }
 
-Result<bool> run_doctor(const MoveArguments& arguments) {
-  const auto ends = read_ends(arguments.shards_file, arguments.topology);
-  if (!ends) return std::unexpected(ends.error());
-  auto findings = examine_moves(*ends);
-  if (!findings) return std::unexpected(findings.error());
-  Json json = Json::array();
-  bool is_well = findings->empty();
-  if (arguments.force) {
-    for (const MoveFinding& finding : *findings) {
-      if (finding.kind != MoveFinding::Kind::kUndriven) continue;
-      MoveArguments one = arguments;
-      one.move_id = finding.move_id;
-      const auto done = run_resume(one);
-      if (!done) return std::unexpected(done.error());
-    }
-    for (const MoveFinding& finding : *findings) {
-      if (finding.kind != MoveFinding::Kind::kOrphan) continue;
-      const Status dropped = drop_orphan(*ends, finding);
-      if (!dropped) return std::unexpected(dropped.error());
-    }
-    const auto left = examine_moves(*ends);
-    if (!left) return std::unexpected(left.error());
-    is_well = left->empty();
-  }
-  for (const MoveFinding& finding : *findings) {
-    json.push_back({{"shard", finding.shard},
-                    {"finding", finding.what},
-                    {"remedy", finding.remedy},
-                    {"fixed", arguments.force && is_well}});
-    if (arguments.format != "json")
-      fmt::print("shard {}: {}: {}\n", finding.shard, finding.what,
-                 arguments.force && is_well ? "fixed" : finding.remedy);
-  }
-  if (arguments.format == "json")
-    fmt::print("{}\n", json.dump(2));
-  else if (findings->empty())
-    fmt::print("nothing is left over\n");
-  return is_well;
-}
-
 using Run = Result<bool> (*)(const MoveArguments&);
 
 struct Verb {
@@ -453,8 +412,6 @@ constexpr Verb kVerbs[] = {
     {"abort", "Gives up a move that is not handed over; the buckets stay where they are.", run_abort},
     {"complete", "Ends a held move: the source's rows and the reverse stream go.", run_complete},
     {"rollback", "Takes back a held move by its reverse stream.", run_rollback},
-    {"move-doctor", "Finds slots, publications and moves that nobody needs or drives; exit code 3 if there are any.",
-     run_doctor},
 };
 
 }  // namespace
@@ -475,10 +432,6 @@ MoveVerbs::MoveVerbs(io::Options& options) : impl_(std::make_unique<Impl>()) {
     verb.choice("format", given.format, {"table", "json"}, "how to print");
     verb.require("shards");
     verb.require("topology");
-    if (name == "move-doctor") {
-      verb.flag("fix", given.force, "drop what is left over and go on with moves that nobody drives");
-      continue;
-    }
     verb.text("id", given.move_id,
               name == "move" ? "name of the move (default: made up)" : "of the move (default: the only one)");
     if (name == "watch") verb.flag("once", given.once, "look once");

@@ -53,7 +53,7 @@ TEST_F(MoveTest, GoesOnWhereverItWasKilled) {
     SCOPED_TRACE(place);
     const std::string buckets = std::to_string(bucket);
     fill(bucket, bucket);
-    const Answer killed = move(buckets, 1, {}, place);
+    const Answer killed = move(buckets, 1, {"--no-guardian"}, place);
     ASSERT_FALSE(killed.is_ok) << "the place was never passed";
     const Answer resumed = move(buckets, 1);
     ASSERT_TRUE(resumed.is_ok) << resumed.error;
@@ -75,7 +75,7 @@ TEST_F(MoveTest, RefusesARangeOfTwoOwnersAndOneThatIsThereAlready) {
 }
 
 TEST_F(MoveTest, RefusesBucketsThatAreInAnotherMove) {
-  ASSERT_FALSE(move("70-75", 1, {"--id", "first"}, "after reserve target").is_ok);
+  ASSERT_FALSE(move("70-75", 1, {"--id", "first", "--no-guardian"}, "after reserve target").is_ok);
   EXPECT_THAT(move("72-80", 1, {"--id", "second"}).error, HasSubstr("another move"));
   const Answer resumed = move("70-75", 1);
   ASSERT_TRUE(resumed.is_ok) << resumed.error;

@@ -211,6 +211,15 @@ class Doctor {
         if (!set) return std::unexpected(set.error());
         for (const auto& row : set->rows) live.push_back(row[0].value_or(""));
       }
+      const auto undriven = shard.session.query(
+          "SELECT format('move %s (%s) is driven by nobody for %s s', move_id, step, "
+          "extract(epoch FROM clock_timestamp() - heartbeat)::int), move_id FROM shard.move WHERE role = 'source' "
+          "AND step NOT IN ('done', 'aborted', 'undone') AND NOT (is_held AND step = 'moved') "
+          "AND heartbeat < clock_timestamp() - interval '5 s'");
+      if (!undriven) return std::unexpected(undriven.error());
+      for (const auto& row : undriven->rows)
+        add("moves", name_of(shard), row[0].value_or(""),
+            fmt::format("tidemark-shards resume --id {0}, or abort --id {0}", row[1].value_or("")));
     }
     const auto names = shard.session.query(kLeftoverNames);
     if (!names) return std::unexpected(names.error());

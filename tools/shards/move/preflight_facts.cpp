@@ -48,7 +48,7 @@ constexpr const char* kColumns =
     "SELECT format('%s %s %s%s', attname, format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN 'not null' ELSE "
     "'null' END, "
     "CASE WHEN attgenerated <> '' THEN ' generated' ELSE '' END) FROM pg_attribute "
-    "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY 1 COLLATE \"C\"";
+    "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
 constexpr const char* kUnique =
     "SELECT i.indexrelid::regclass FROM pg_index i WHERE i.indrelid = to_regclass($1) AND (i.indisunique OR "
     "i.indisexclusion) "
@@ -157,6 +157,7 @@ Result<TableFacts> read_table(PgLink& source, PgLink& target, const MovedTable& 
                                  {&target, &facts.always_triggers, kAlways}}) {
     auto texts = list(*link, sql, {table.name});
     if (!texts) return std::unexpected(texts.error());
+    std::ranges::sort(*texts);
     *out = std::move(*texts);
   }
   if (facts.is_at_target) {
