@@ -94,10 +94,33 @@ BEGIN
   END IF;
 END $$;
 
+-- The rows of a dropped table, and of one that leaves the publication, are gone for caches without an event. A migration
+-- that has seen, under its lock, that the table is empty says so.
+CREATE OR REPLACE FUNCTION shard.refuse_drop() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  lost text;
+BEGIN
+  IF current_setting('tidemark.eventless_ddl', true) IN ('allowed', 'empty') THEN
+    RETURN;
+  END IF;
+  SELECT string_agg(object_identity, ', ') INTO lost FROM pg_event_trigger_dropped_objects()
+   WHERE (object_type = 'trigger' AND address_names[3] IN ('tidemark_fence', 'tidemark_fence_truncate'))
+      OR (object_type = 'publication relation' AND object_identity LIKE '% in publication tidemark');
+  IF lost IS NOT NULL THEN
+    RAISE EXCEPTION 'caches would not hear of the rows any more: %', lost USING ERRCODE = 'SH012',
+      HINT = 'DELETE the rows in a backfill and drop the table in the contract: tidemark-shards migrate.';
+  END IF;
+END $$;
+
 DO $$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtname = 'tidemark_rewrite') THEN
     CREATE EVENT TRIGGER tidemark_rewrite ON table_rewrite EXECUTE FUNCTION shard.refuse_rewrite();
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtname = 'tidemark_drop') THEN
+    CREATE EVENT TRIGGER tidemark_drop ON sql_drop EXECUTE FUNCTION shard.refuse_drop();
   END IF;
 END $$;
 
@@ -141,7 +164,7 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION shard.migration_number(text), shard.register_reader(text, text, interval),
-  shard.forget_reader(text), shard.refuse_rewrite(), shard.refuse_copy_write(), shard.declare_reference(regclass, int)
+  shard.forget_reader(text), shard.refuse_rewrite(), shard.refuse_drop(), shard.refuse_copy_write(), shard.declare_reference(regclass, int)
   FROM PUBLIC;
 GRANT SELECT ON shard.migration, shard.reader, shard.reference_table
   TO tidemark_app, tidemark_invalidator, tidemark_admin;

@@ -2,10 +2,13 @@
 """tidemark-shards migrate on two real shards: expand, backfill, contract, undo; killed, refused, and gone on with."""
 import json
 import pathlib
+import random
 import signal
 import subprocess
 import sys
 import time
+
+import psycopg2
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import Cluster, arguments, check, eventually  # noqa: E402
@@ -143,8 +146,17 @@ check("put it into the contract" in refused("expand"), "and so is the loss of th
 add("0003_wide.contract.sql", "DROP TRIGGER tidemark_fence ON shop.item;\n")
 check("reader order-1 understands" in refused("contract", "--migration", "0003_wide"), "the reader is still there")
 reader.connection.cursor().execute("SELECT shard.forget_reader('order-1')")
-said = refused("contract", "--migration", "0003_wide")
-check("caches would miss changes, so nothing was done" in said, "also in a contract")
+check("caches would not hear of the rows any more" in refused("contract", "--migration", "0003_wide"), "also in a contract, by the shard")
+add("0003_wide.contract.sql", "ALTER TABLE shop.item REPLICA IDENTITY NOTHING;\n")
+check("caches would miss changes, so nothing was done" in refused("contract", "--migration", "0003_wide"), "a table that no longer says which row went")
+for sql in ("DROP TABLE shop.item", "ALTER PUBLICATION tidemark DROP TABLE shop.item", "ALTER TABLE shop.item ALTER note TYPE int USING 1"):
+    owner = psycopg2.connect(json.loads((cluster.dir / "shards.json").read_text())["shards"][0]["admin"])
+    try:
+        owner.cursor().execute(sql)
+        check(False, f"refused by the shard for everybody: {sql}")
+    except psycopg2.Error as error:
+        check(error.pgcode == "SH012", f"refused by the shard for everybody: {sql}")
+    owner.close()
 (files / "0003_wide.contract.sql").unlink()
 
 # --- a new table whose rows belong to buckets; dropped only when it is empty
@@ -173,3 +185,34 @@ check("still holds for" in refused("backfill", "--migration", "0007_loop"), "a c
 check(everywhere("SELECT count(*) FROM shop.item WHERE note IS NOT NULL") == ["0", "0"], "and nothing was changed")
 check("NUMBER_NAME.PHASE.sql" not in migrate("status"), "status reads the directory")
 migrate("nonsense", code=2)
+
+# --- killed at random moments, again and again, until every phase is through
+add("0010_kill.expand.sql", "ALTER TABLE shop.item ADD COLUMN k bigint;\n")
+add("0010_kill.backfill.sql", "UPDATE shop.item SET k = coalesce(k, 0) + 1 WHERE k IS NULL;\n")
+add("0010_kill.contract.sql", "ALTER TABLE shop.item DROP COLUMN note;\n")
+(files / "0007_loop.backfill.sql").unlink()
+random.seed(7)
+kills = 0
+for what in ("expand", "backfill", "contract"):
+    options = ["--migration", "0010_kill"] + (["--rows-per-batch", 50] if what == "backfill" else [])
+    for attempt in range(200):
+        tool = subprocess.Popen(command(what, *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            # Later and later, so that a slow machine comes through too.
+            code = tool.wait(random.uniform(0.01, 0.08) * (1 + attempt / 2))
+        except subprocess.TimeoutExpired:
+            tool.kill()
+            tool.wait()
+            kills += 1
+            continue
+        if code == 0:
+            break
+        said = tool.stderr.read()
+        check("another migration is at work" in said, f"only a killed run's session may be in the way: {said}") if code == 3 else check(False, said)
+    else:
+        check(False, f"{what} never came through")
+check(kills > 3, f"{kills} runs were killed")
+check(has_column("k") == ["1", "1"] and has_column("note") == ["0", "0"], "the schema is the contracted one")
+check(everywhere("SELECT count(*) FILTER (WHERE k = 1) = count(*) FROM shop.item") == ["t", "t"], "every row was changed once")
+check(everywhere("SELECT string_agg(phase || ' ' || state, ', ' ORDER BY phase) FROM shard.migration WHERE id = '0010_kill'")
+      == ["backfill done, contract done, expand done"] * 2, "and the ledgers say so")

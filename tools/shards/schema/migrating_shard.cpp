@@ -181,6 +181,7 @@ Status MigratingShard::refuse_full_tables(const MigrationFile& file) {
                               "DELETE them in a backfill first",
                               file.name, table));
   }
+  if (!file.dropped_tables.empty()) return session_.run("SET LOCAL tidemark.eventless_ddl = 'empty'");
   return {};
 }
 
