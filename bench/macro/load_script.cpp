@@ -1,13 +1,15 @@
 #include "bench/macro/load_script.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
+#include "base/invariant.h"
 #include "base/parse.h"
 
 namespace tidemark::bench {
 namespace {
 
-constexpr size_t kKeyBytes = 16;
 constexpr size_t kLineBytesMax = 512;
 
 // A bijection of 64 bits, so that neighbours in the index are no neighbours as keys (splitmix64's finaliser).
@@ -17,55 +19,95 @@ uint64_t mixed(uint64_t x) {
   return x ^ (x >> 31);
 }
 
+// Two digits of every byte, the lower half first.
+constexpr auto kDigitPairs = [] {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (size_t byte = 0; byte < pairs.size(); ++byte) pairs[byte] = {kDigits[byte & 15], kDigits[byte >> 4]};
+  return pairs;
+}();
+
 }  // namespace
 
-LoadScript::LoadScript(LoadProtocol protocol, uint64_t value_bytes) : protocol_(protocol) {
-  const std::string value(value_bytes, 'x');
-  const std::string length = std::to_string(value_bytes);
+LoadScript::LoadScript(LoadProtocol protocol, uint64_t value_bytes_max)
+    : protocol_(protocol), value_(value_bytes_max, 'x') {
+  const std::string hole(kKeyBytes, '0');
+  const auto make = [&](const std::string& before, const std::string& after) {
+    return Template{.bytes = before + hole + after, .key_at = before.size()};
+  };
+  const std::string length = std::to_string(value_bytes_max);
   if (protocol_ == LoadProtocol::kResp) {
-    get_before_ = "*2\r\n$3\r\nGET\r\n$16\r\n";
-    get_after_ = "\r\n";
-    set_before_ = "*3\r\n$3\r\nSET\r\n$16\r\n";
-    set_after_ = "\r\n$" + length + "\r\n" + value + "\r\n";
+    get_ = make("*2\r\n$3\r\nGET\r\n$16\r\n", "\r\n");
+    set_ = make("*3\r\n$3\r\nSET\r\n$16\r\n", "\r\n$" + length + "\r\n" + value_ + "\r\n");
+    delete_ = make("*2\r\n$3\r\nDEL\r\n$16\r\n", "\r\n");
   } else {
-    get_before_ = "get ";
-    get_after_ = "\r\n";
-    set_before_ = "set ";
-    set_after_ = " 0 0 " + length + "\r\n" + value + "\r\n";
+    get_ = make("get ", "\r\n");
+    set_ = make("set ", " 0 0 " + length + "\r\n" + value_ + "\r\n");
+    delete_ = make("delete ", "\r\n");
   }
 }
 
-void LoadScript::append_key(uint64_t key, std::string& out) const {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  char text[kKeyBytes];
+void LoadScript::write_key(uint64_t key, char* out) {
   uint64_t rest = mixed(key + 1);
-  for (char& digit : text) {
-    digit = kDigits[rest & 15];
-    rest >>= 4;
+  for (size_t i = 0; i < kKeyBytes; i += 2) {
+    std::memcpy(out + i, kDigitPairs[rest & 255].data(), 2);
+    rest >>= 8;
   }
-  out.append(text, kKeyBytes);
+}
+
+void LoadScript::append(const Template& from, uint64_t key, std::string& out) {
+  const size_t at = out.size();
+  out += from.bytes;
+  write_key(key, out.data() + at + from.key_at);
 }
 
 void LoadScript::append_get(uint64_t key, std::string& out) const {
-  out += get_before_;
-  append_key(key, out);
-  out += get_after_;
+  append(get_, key, out);
+}
+
+void LoadScript::append_delete(uint64_t key, std::string& out) const {
+  append(delete_, key, out);
 }
 
 void LoadScript::append_set(uint64_t key, std::string& out) const {
-  out += set_before_;
-  append_key(key, out);
-  out += set_after_;
+  append(set_, key, out);
+}
+
+void LoadScript::append_set(uint64_t key, uint64_t value_bytes, uint64_t ttl_ms, std::string& out) const {
+  INVARIANT(value_bytes <= value_.size(), value_bytes, value_.size());
+  if (ttl_ms == 0 && value_bytes == value_.size()) {
+    append(set_, key, out);
+    return;
+  }
+  const std::string length = std::to_string(value_bytes);
+  const std::string_view value(value_.data(), value_bytes);
+  if (protocol_ == LoadProtocol::kResp) {
+    out += ttl_ms == 0 ? "*3\r\n$3\r\nSET\r\n$16\r\n" : "*5\r\n$3\r\nSET\r\n$16\r\n";
+  } else {
+    out += "set ";
+  }
+  out.append(kKeyBytes, '0');
+  write_key(key, out.data() + out.size() - kKeyBytes);
+  if (protocol_ == LoadProtocol::kResp) {
+    out.append("\r\n$").append(length).append("\r\n").append(value).append("\r\n");
+    if (ttl_ms == 0) return;
+    const std::string ttl = std::to_string(ttl_ms);
+    out.append("$2\r\nPX\r\n$").append(std::to_string(ttl.size())).append("\r\n").append(ttl).append("\r\n");
+  } else {
+    out.append(" 0 ").append(std::to_string((ttl_ms + 999) / 1000)).append(" ").append(length).append("\r\n");
+    out.append(value).append("\r\n");
+  }
 }
 
 std::string LoadScript::key_text(uint64_t key) {
-  std::string out;
-  LoadScript(LoadProtocol::kResp, 0).append_key(key, out);
+  std::string out(kKeyBytes, '0');
+  write_key(key, out.data());
   return out;
 }
 
 uint64_t ReplyCounter::feed(std::string_view bytes) {
   uint64_t replies = 0;
+  std::string_view line;
   while (!bytes.empty()) {
     if (skip_ > 0) {
       const size_t taken = std::min<uint64_t>(skip_, bytes.size());
@@ -74,64 +116,70 @@ uint64_t ReplyCounter::feed(std::string_view bytes) {
       if (skip_ == 0 && ends_with_skip_) ++replies;
       continue;
     }
-    if (take_line(bytes) && end_of_line()) ++replies;
+    if (!take_line(bytes, line)) break;
+    if (end_of_line(line)) ++replies;
+    line_.clear();
   }
   return replies;
 }
 
-bool ReplyCounter::take_line(std::string_view& bytes) {
-  const size_t end = bytes.find('\n');
-  const std::string_view part = bytes.substr(0, end);
-  if (line_.size() + part.size() <= kLineBytesMax) line_ += part;
-  if (end == std::string_view::npos) {
-    bytes = {};
-    return false;
+// The usual line is whole, and is read where it is; only one that was cut is put together in line_.
+bool ReplyCounter::take_line(std::string_view& bytes, std::string_view& line) {
+  const auto* end = static_cast<const char*>(std::memchr(bytes.data(), '\n', bytes.size()));
+  const std::string_view part =
+      bytes.substr(0, end == nullptr ? bytes.size() : static_cast<size_t>(end - bytes.data()));
+  if (end == nullptr || !line_.empty()) {
+    line_ += part.substr(0, kLineBytesMax - std::min(line_.size(), kLineBytesMax));
+    line = line_;
+  } else {
+    line = part;
   }
-  bytes.remove_prefix(end + 1);
-  return true;
+  bytes.remove_prefix(end == nullptr ? bytes.size() : part.size() + 1);
+  return end != nullptr;
 }
 
-bool ReplyCounter::end_of_line() {
-  if (!line_.empty() && line_.back() == '\r') line_.pop_back();
-  const bool is_end = protocol_ == LoadProtocol::kResp ? end_of_resp_line() : end_of_memcached_line();
-  line_.clear();
-  return is_end;
+bool ReplyCounter::end_of_line(std::string_view line) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return protocol_ == LoadProtocol::kResp ? end_of_resp_line(line) : end_of_memcached_line(line);
 }
 
-bool ReplyCounter::end_of_resp_line() {
-  const char type = line_.empty() ? '-' : line_[0];
+bool ReplyCounter::end_of_resp_line(std::string_view line) {
+  const char type = line.empty() ? '-' : line[0];
   if (type == '+' || type == ':') return true;
-  if (type == '_' || line_ == "$-1") {
-    ++misses_;
-    return true;
-  }
-  const auto length = type == '$' ? parse_u64(std::string_view(line_).substr(1)) : std::nullopt;
-  if (!length) return fail_reply();
-  ++hits_;
+  if (type == '_' || line == "$-1") return end_lookup(Lookup::kMiss);
+  const auto length = type == '$' ? parse_u64(line.substr(1)) : std::nullopt;
+  if (!length) return fail_reply(line);
+  end_lookup(Lookup::kHit);
   skip_ = *length + 2;
   ends_with_skip_ = true;
   return false;
 }
 
-bool ReplyCounter::end_of_memcached_line() {
-  if (line_.starts_with("VALUE ")) {
-    const auto length = parse_u64(std::string_view(line_).substr(line_.rfind(' ') + 1));
-    if (!length) return fail_reply();
+bool ReplyCounter::end_of_memcached_line(std::string_view line) {
+  if (line.starts_with("VALUE ")) {
+    const auto length = parse_u64(line.substr(line.rfind(' ') + 1));
+    if (!length) return fail_reply(line);
     saw_value_ = true;
     skip_ = *length + 2;
     ends_with_skip_ = false;
     return false;
   }
-  if (line_ == "END") {
-    ++(saw_value_ ? hits_ : misses_);
+  if (line == "END") {
+    const Lookup outcome = saw_value_ ? Lookup::kHit : Lookup::kMiss;
     saw_value_ = false;
-    return true;
+    return end_lookup(outcome);
   }
-  return line_ == "STORED" ? true : fail_reply();
+  return line == "STORED" || line == "DELETED" || line == "NOT_FOUND" ? true : fail_reply(line);
 }
 
-bool ReplyCounter::fail_reply() {
-  if (++errors_ == 1) first_error_ = line_;
+bool ReplyCounter::end_lookup(Lookup outcome) {
+  ++(outcome == Lookup::kHit ? hits_ : misses_);
+  if (lookups_ != nullptr) lookups_->push_back(outcome);
+  return true;
+}
+
+bool ReplyCounter::fail_reply(std::string_view line) {
+  if (++errors_ == 1) first_error_ = line;
   return true;
 }
 

@@ -1,12 +1,14 @@
 // The requests of tidemark-load as bytes, and its reading of the replies.
 //
-// Made to cost little: a key is 16 hexadecimal digits of a mixed index, the value is one buffer, replies are counted,
-// not built. Threads: values. I/O: none.
+// Made to cost little, for the generator must not be the slower end: a key is 16 hexadecimal digits of a mixed index,
+// values are pieces of one buffer, requests are templates whose key is patched in, replies are counted, not built.
+// Threads: values. I/O: none.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bench/macro/load/load_config.h"
 
@@ -15,21 +17,40 @@ namespace tidemark::bench {
 // Appends requests.
 class LoadScript {
  public:
-  LoadScript(LoadProtocol protocol, uint64_t value_bytes);
+  static constexpr size_t kKeyBytes = 16;
+
+  // No value will be longer than `value_bytes_max`; those of exactly that size without expiry are the cheapest.
+  LoadScript(LoadProtocol protocol, uint64_t value_bytes_max);
+
   void append_get(uint64_t key, std::string& out) const;
-  void append_set(uint64_t key, std::string& out) const;
+  void append_set(uint64_t key, std::string& out) const;  // of value_bytes_max
+  // ttl_ms 0: no expiry. memcached knows whole seconds only: rounded up.
+  void append_set(uint64_t key, uint64_t value_bytes, uint64_t ttl_ms, std::string& out) const;
+  void append_delete(uint64_t key, std::string& out) const;
   static std::string key_text(uint64_t key);
 
  private:
-  void append_key(uint64_t key, std::string& out) const;
+  struct Template {
+    std::string bytes;
+    size_t key_at = 0;
+  };
+  static void append(const Template& from, uint64_t key, std::string& out);
+  static void write_key(uint64_t key, char* out);
+
   LoadProtocol protocol_;
-  std::string get_before_, get_after_, set_before_, set_after_;
+  std::string value_;
+  Template get_, set_, set_head_, delete_;
 };
+
+enum class Lookup : uint8_t { kHit, kMiss };
 
 // Counts whole replies in a stream of bytes that arrives in pieces.
 class ReplyCounter {
  public:
   explicit ReplyCounter(LoadProtocol protocol) : protocol_(protocol) {}
+
+  // Also notes the outcome of every GET, in order. Must outlive this; nullptr: no more.
+  void note_lookups_in(std::vector<Lookup>* lookups) { lookups_ = lookups; }
 
   // How many replies ended within these bytes.
   uint64_t feed(std::string_view bytes);
@@ -39,18 +60,21 @@ class ReplyCounter {
   const std::string& first_error() const { return first_error_; }
 
  private:
-  bool take_line(std::string_view& bytes);  // false: the line goes on in the next piece
-  bool end_of_line();                       // true: this line ended a reply
-  bool end_of_resp_line();
-  bool end_of_memcached_line();
-  bool fail_reply();
+  // The line that begins the bytes, without its end, taken off them; nothing: it goes on in the next piece.
+  bool take_line(std::string_view& bytes, std::string_view& line);
+  bool end_of_line(std::string_view line);  // true: this line ended a reply
+  bool end_of_resp_line(std::string_view line);
+  bool end_of_memcached_line(std::string_view line);
+  bool end_lookup(Lookup outcome);
+  bool fail_reply(std::string_view line);
 
   LoadProtocol protocol_;
-  std::string line_;
+  std::string line_;             // the beginning of a line that was cut
   uint64_t skip_ = 0;            // bytes of a value still to come, with its CRLF
   bool ends_with_skip_ = false;  // RESP: the value is the reply's end
   bool saw_value_ = false;       // memcached: VALUE before END
   uint64_t hits_ = 0, misses_ = 0, errors_ = 0;
+  std::vector<Lookup>* lookups_ = nullptr;
   std::string first_error_;
 };
 

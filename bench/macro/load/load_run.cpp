@@ -1,14 +1,12 @@
 #include "bench/macro/load/load_run.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -17,8 +15,10 @@
 #include <vector>
 
 #include "base/io/system_clock.h"
+#include "bench/macro/load/connect.h"
+#include "bench/macro/load/server_process.h"
+#include "bench/macro/load_mix.h"
 #include "bench/macro/load_script.h"
-#include "bench/macro/random.h"
 
 namespace tidemark::bench {
 namespace {
@@ -43,7 +43,13 @@ struct Connection {
   size_t sent = 0;
   bool wants_write = false;
   ReplyCounter replies;
-  std::deque<Instant> due;  // of the requests under way, oldest first
+  // The requests under way, oldest first; those that were due together stand together.
+  struct Due {
+    Instant at;
+    uint64_t count = 0;
+  };
+  std::deque<Due> due;
+  uint64_t under_way = 0;
 };
 
 double own_cpu_seconds() {
@@ -57,8 +63,16 @@ double own_cpu_seconds() {
 
 class Load {
  public:
-  explicit Load(const LoadConfig& config)
-      : config_(config), script_(config.protocol, config.value_bytes), random_(config.seed) {}
+  Load(const LoadConfig& config, const std::function<void(const LoadSample&)>& on_sample)
+      : config_(config),
+        on_sample_(on_sample),
+        script_(config.protocol, std::max(config.value_bytes, config.value_bytes_max)),
+        mix_(config),
+        live_(config.counts_live ? config.keys : 0) {
+    if (config.fill) requests_max_ = config.keys - config.first_key;
+    if (config.operations > 0) requests_max_ += config.operations;
+    if (requests_max_ == 0) requests_max_ = UINT64_MAX;
+  }
   ~Load() {
     if (epoll_ >= 0) ::close(epoll_);
   }
@@ -67,13 +81,16 @@ class Load {
     if (Status opened = open(); !opened) return std::unexpected(opened.error());
     started_ = steady_now();
     last_reply_ = started_;
+    next_sample_ = started_ + config_.sample_every;
     if (config_.rate <= 0) {
       for (auto& connection : connections_) next_batch(*connection);
     }
     while (!is_over()) {
       if (config_.rate > 0) send_what_is_due();
       if (Status polled = poll(); !polled) return std::unexpected(polled.error());
-      if (steady_now() - last_reply_ > kStallMax)
+      const Instant now = steady_now();
+      if (config_.sample_every.count() > 0 && now >= next_sample_) sample(now);
+      if (now - last_reply_ > kStallMax)
         return fail(ErrorCode::kUnavailable, fmt::format("no reply within {} s", kStallMax.count() / 1'000'000));
     }
     return finish();
@@ -82,19 +99,11 @@ class Load {
  private:
   Status open() {
     epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(config_.port);
-    if (::inet_pton(AF_INET, config_.host.c_str(), &address.sin_addr) != 1)
-      return fail(ErrorCode::kInvalidArgument, fmt::format("host: \"{}\" is not an IPv4 address", config_.host));
     for (uint32_t i = 0; i < config_.connections; ++i) {
       auto connection = std::make_unique<Connection>(config_.protocol);
-      connection->fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      if (connection->fd < 0 || ::connect(connection->fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-        return fail(ErrorCode::kUnavailable,
-                    fmt::format("{}:{}: {}", config_.host, config_.port, std::strerror(errno)));
-      const int on = 1;
-      ::setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      auto fd = connect_to(config_.host, config_.port);
+      if (!fd) return std::unexpected(fd.error());
+      connection->fd = *fd;
       epoll_event event{.events = EPOLLIN, .data = {.ptr = connection.get()}};
       ::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection->fd, &event);
       connections_.push_back(std::move(connection));
@@ -102,23 +111,32 @@ class Load {
     return {};
   }
 
-  void append_request(Connection& connection, Instant due) {
-    if (config_.fill) {
-      script_.append_set(next_key_++, connection.out);
-    } else if (config_.get_share >= 1 || random_.uniform() < config_.get_share) {
-      script_.append_get(random_.below(config_.keys), connection.out);
-    } else {
-      script_.append_set(random_.below(config_.keys), connection.out);
+  void append_request(Connection& connection, Instant now) {
+    const LoadRequest request = mix_.next();
+    ++requested_;
+    switch (request.kind) {
+      case LoadRequest::Kind::kGet:
+        script_.append_get(request.key, connection.out);
+        break;
+      case LoadRequest::Kind::kSet:
+        script_.append_set(request.key, request.value_bytes, request.ttl_ms, connection.out);
+        break;
+      case LoadRequest::Kind::kDelete:
+        script_.append_delete(request.key, connection.out);
+        break;
     }
-    connection.due.push_back(due);
+    if (config_.counts_live) live_.apply(request, milliseconds_of(now));
   }
 
+  uint64_t milliseconds_of(Instant now) const { return static_cast<uint64_t>((now - started_).count()) / 1000; }
+
   void next_batch(Connection& connection) {
+    const uint64_t count = std::min<uint64_t>(config_.depth, requests_max_ - requested_);
+    if (count == 0) return;
     const Instant now = steady_now();
-    for (uint32_t i = 0; i < config_.depth; ++i) {
-      if (config_.fill && next_key_ >= config_.keys) break;
-      append_request(connection, now);
-    }
+    for (uint64_t i = 0; i < count; ++i) append_request(connection, now);
+    connection.due.push_back({.at = now, .count = count});
+    connection.under_way += count;
     send(connection);
   }
 
@@ -129,11 +147,13 @@ class Load {
       const Instant due = started_ + Duration(static_cast<int64_t>(static_cast<double>(scheduled_) * interval_us));
       if (due > now) break;
       Connection& connection = *connections_[scheduled_++ % connections_.size()];
-      if (connection.due.size() >= kBacklogMax) {
+      if (connection.under_way >= kBacklogMax) {
         ++shed_;
         continue;
       }
       append_request(connection, due);
+      connection.due.push_back({.at = due, .count = 1});
+      ++connection.under_way;
     }
     for (auto& connection : connections_) {
       if (connection->sent < connection->out.size() && !connection->wants_write) send(*connection);
@@ -187,20 +207,41 @@ class Load {
     const Instant now = steady_now();
     last_reply_ = now;
     const uint64_t replies = connection.replies.feed({buffer_.data(), static_cast<size_t>(count)});
-    if (replies > connection.due.size()) return fail(ErrorCode::kUnavailable, "more replies than requests");
-    for (uint64_t i = 0; i < replies; ++i) {
-      if (is_measuring_) latency_us_.record((now - connection.due.front()).count());
-      connection.due.pop_front();
-    }
-    replied_ += replies;
-    if (config_.rate <= 0 && connection.due.empty()) next_batch(connection);
+    if (replies > connection.under_way) return fail(ErrorCode::kUnavailable, "more replies than requests");
+    take_off(connection, replies, now);
+    if (config_.rate <= 0 && connection.under_way == 0) next_batch(connection);
     return {};
   }
 
+  void take_off(Connection& connection, uint64_t replies, Instant now) {
+    connection.under_way -= replies;
+    replied_ += replies;
+    while (replies > 0) {
+      Connection::Due& oldest = connection.due.front();
+      const uint64_t count = std::min(replies, oldest.count);
+      if (is_measuring_) latency_us_.record((now - oldest.at).count(), count);
+      replies -= count;
+      oldest.count -= count;
+      if (oldest.count == 0) connection.due.pop_front();
+    }
+  }
+
+  void sample(Instant now) {
+    next_sample_ += config_.sample_every;
+    if (config_.counts_live) live_.expire(milliseconds_of(now));
+    LoadSample sample{.at_s = static_cast<double>((now - started_).count()) * 1e-6,
+                      .operations = replied_,
+                      .live_items = live_.items(),
+                      .live_bytes = live_.bytes()};
+    if (config_.pid != 0) sample.rss_bytes = rss_bytes_of(config_.pid).value_or(0);
+    samples_.push_back(sample);
+    if (on_sample_) on_sample_(sample);
+  }
+
   bool is_over() {
-    if (config_.fill) {
+    if (requests_max_ != UINT64_MAX) {
       if (!is_measuring_) begin_measuring();
-      return replied_ >= config_.keys;
+      return replied_ >= requests_max_;
     }
     const Duration elapsed = steady_now() - started_;
     if (!is_measuring_ && elapsed >= config_.warmup) begin_measuring();
@@ -228,6 +269,8 @@ class Load {
     result.operations = replied_ - replied_before_;
     result.shed = shed_;
     result.latency_us = latency_us_;
+    if (config_.sample_every.count() > 0) sample(steady_now());
+    result.samples = std::move(samples_);
     for (const auto& connection : connections_) {
       result.hits += connection->replies.hits();
       result.misses += connection->replies.misses();
@@ -238,14 +281,18 @@ class Load {
   }
 
   const LoadConfig& config_;
+  const std::function<void(const LoadSample&)>& on_sample_;
   LoadScript script_;
-  Random random_;
+  LoadMix mix_;
+  LiveModel live_;
   int epoll_ = -1;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<char> buffer_ = std::vector<char>(kReadBytes);
-  uint64_t next_key_ = 0, scheduled_ = 0, shed_ = 0;
+  uint64_t requests_max_ = 0;
+  uint64_t requested_ = 0, scheduled_ = 0, shed_ = 0;
   uint64_t replied_ = 0, replied_before_ = 0;
-  Instant started_{}, measured_from_{}, last_reply_{};
+  Instant started_{}, measured_from_{}, last_reply_{}, next_sample_{};
+  std::vector<LoadSample> samples_;
   bool is_measuring_ = false;
   double own_cpu_before_ = 0;
   Result<double> cpu_before_ = 0.0;
@@ -254,8 +301,8 @@ class Load {
 
 }  // namespace
 
-Result<LoadResult> run_load(const LoadConfig& config) {
-  return Load(config).run();
+Result<LoadResult> run_load(const LoadConfig& config, const std::function<void(const LoadSample&)>& on_sample) {
+  return Load(config, on_sample).run();
 }
 
 }  // namespace tidemark::bench

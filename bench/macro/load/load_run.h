@@ -8,14 +8,24 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/histogram.h"
 #include "base/result.h"
 #include "bench/macro/load/load_config.h"
 
 namespace tidemark::bench {
+
+// The server in the middle of the run.
+struct LoadSample {
+  double at_s = 0;  // since the start
+  uint64_t operations = 0;
+  uint64_t live_items = 0, live_bytes = 0;  // by LiveModel, if counts_live
+  uint64_t rss_bytes = 0;                   // 0: no pid was given
+};
 
 struct LoadResult {
   uint64_t operations = 0;  // replies within the measured time
@@ -25,11 +35,9 @@ struct LoadResult {
   Histogram latency_us;
   std::optional<double> server_cpu_seconds;  // user + system of all its threads, within the measured time
   double own_cpu_seconds = 0;
+  std::vector<LoadSample> samples;  // every sample_every, and one at the end
 };
 
-Result<LoadResult> run_load(const LoadConfig& config);
-
-// CPU time of a process so far, from /proc/PID/task/*/schedstat.
-Result<double> cpu_seconds_of(uint32_t pid);
+Result<LoadResult> run_load(const LoadConfig& config, const std::function<void(const LoadSample&)>& on_sample);
 
 }  // namespace tidemark::bench

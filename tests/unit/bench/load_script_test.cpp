@@ -20,6 +20,25 @@ TEST(LoadScript, WritesRequestsOfBothProtocols) {
   EXPECT_EQ(text, "set " + key + " 0 0 3\r\nxxx\r\nget " + key + "\r\n");
 }
 
+TEST(LoadScript, WritesSizesExpiriesAndDeletes) {
+  const std::string key = LoadScript::key_text(7);
+  std::string resp;
+  const LoadScript to_resp(LoadProtocol::kResp, 9);
+  to_resp.append_set(7, 2, 0, resp);
+  to_resp.append_set(7, 2, 12345, resp);
+  to_resp.append_set(7, 9, 1, resp);
+  to_resp.append_delete(7, resp);
+  EXPECT_EQ(resp, "*3\r\n$3\r\nSET\r\n$16\r\n" + key + "\r\n$2\r\nxx\r\n*5\r\n$3\r\nSET\r\n$16\r\n" + key +
+                      "\r\n$2\r\nxx\r\n$2\r\nPX\r\n$5\r\n12345\r\n*5\r\n$3\r\nSET\r\n$16\r\n" + key +
+                      "\r\n$9\r\nxxxxxxxxx\r\n$2\r\nPX\r\n$1\r\n1\r\n*2\r\n$3\r\nDEL\r\n$16\r\n" + key + "\r\n");
+  std::string text;
+  const LoadScript to_memcached(LoadProtocol::kMemcached, 9);
+  to_memcached.append_set(7, 2, 0, text);
+  to_memcached.append_set(7, 2, 1001, text);
+  to_memcached.append_delete(7, text);
+  EXPECT_EQ(text, "set " + key + " 0 0 2\r\nxx\r\nset " + key + " 0 2 2\r\nxx\r\ndelete " + key + "\r\n");
+}
+
 TEST(LoadScript, KeysDiffer) {
   std::set<std::string> keys;
   for (uint64_t i = 0; i < 10000; ++i) keys.insert(LoadScript::key_text(i));
@@ -46,8 +65,26 @@ TEST(ReplyCounter, CountsRespReplies) {
 }
 
 TEST(ReplyCounter, CountsMemcachedReplies) {
-  expect_counts(LoadProtocol::kMemcached,
-                "STORED\r\nVALUE k 0 5\r\nEND\r\n\r\nEND\r\nEND\r\nSERVER_ERROR out of memory\r\n", 4, 1, 1, 1);
+  expect_counts(
+      LoadProtocol::kMemcached,
+      "STORED\r\nVALUE k 0 5\r\nEND\r\n\r\nEND\r\nEND\r\nDELETED\r\nNOT_FOUND\r\nSERVER_ERROR out of memory\r\n", 6, 1,
+      1, 1);
+}
+
+TEST(ReplyCounter, NotesTheOutcomesOfLookupsInOrder) {
+  std::vector<Lookup> lookups;
+  ReplyCounter counter(LoadProtocol::kResp);
+  counter.note_lookups_in(&lookups);
+  counter.feed("$-1\r\n+OK\r\n$1\r\na\r\n$-1\r\n");
+  EXPECT_EQ(lookups, (std::vector{Lookup::kMiss, Lookup::kHit, Lookup::kMiss}));
+}
+
+TEST(ReplyCounter, KeepsOnlyTheBeginningOfALineWithoutEnd) {
+  ReplyCounter counter(LoadProtocol::kResp);
+  for (int i = 0; i < 100; ++i) counter.feed("-" + std::string(100, 'x'));
+  counter.feed("\r\n");
+  EXPECT_EQ(counter.errors(), 1U);
+  EXPECT_LE(counter.first_error().size(), 512U);
 }
 
 TEST(ReplyCounter, RemembersTheFirstError) {

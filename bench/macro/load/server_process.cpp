@@ -1,9 +1,10 @@
+#include "bench/macro/load/server_process.h"
+
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
-
-#include "bench/macro/load/load_run.h"
 
 namespace tidemark::bench {
 
@@ -18,6 +19,13 @@ Result<double> cpu_seconds_of(uint32_t pid) {
   }
   if (error) return fail(ErrorCode::kNotFound, fmt::format("process {}: {}", pid, error.message()));
   return nanoseconds * 1e-9;
+}
+
+Result<uint64_t> rss_bytes_of(uint32_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/statm", pid));
+  uint64_t size_pages = 0, resident_pages = 0;
+  if (!(file >> size_pages >> resident_pages)) return fail(ErrorCode::kNotFound, fmt::format("no process {}", pid));
+  return resident_pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace tidemark::bench

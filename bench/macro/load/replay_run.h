@@ -1,0 +1,31 @@
+// Replays a trace against one server: GET, and after a miss SET with the trace's size.
+//
+// One connection; kBatch requests at a time, as an application's multi-get: GETs of the keys, then SETs of those that
+// missed, then GETs of the keys that the batch holds again. Within a batch the order is not the trace's, which does not
+// matter to caches of thousands of items; smaller ones are for a simulator.
+// A SET that the server refuses (a value too large for it) is counted, and is no error: its key keeps missing.
+// Threads: one. I/O: blocking socket, file.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "bench/macro/load/load_config.h"
+#include "bench/macro/seeded_trace.h"
+
+namespace tidemark::bench {
+
+struct ReplayResult {
+  uint64_t requests = 0, hits = 0, refused = 0;
+  uint64_t bytes = 0, hit_bytes = 0;  // of the values asked for, and found
+  double seconds = 0;
+  uint64_t rss_bytes = 0;  // of the server at the end, if a pid was given
+};
+
+// A file, or NAME:REQUESTS:KEYS of a seeded trace (seeded_trace.h) if there is no such file.
+Result<std::vector<TraceRequest>> load_trace(const LoadConfig& config);
+
+Result<ReplayResult> run_replay(const LoadConfig& config, const std::vector<TraceRequest>& trace);
+
+}  // namespace tidemark::bench
