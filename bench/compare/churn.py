@@ -1,0 +1,48 @@
+"""Memory under change: overwrites, deletes and expiries with changing sizes, RSS against what must live, while serving."""
+from .figures import count, median, size
+from .servers import Server
+from .table import markdown_table
+
+TITLE = "Memory under churn"
+MIX = {"get_share": 0.1, "delete_share": 0.1, "ttl_share": 0.2}
+TTL = "3s"
+SIZES = (32, 2048)
+PHASES = 5
+
+
+def estimate(settings):
+    return len(settings.kinds) * (settings.churn_operations + settings.churn_keys) / 120_000
+
+
+def run(settings, generator, result, progress):
+    rows = result.setdefault("rows", [])
+    for kind in settings.kinds:
+        with Server(kind, settings.server_cpu, settings.churn_keys * 8192, priority=settings.priority) as server:
+            progress(f"{kind.name}: {count(settings.churn_operations)} operations")
+            figures = generator.run(server, fill=True, operations=settings.churn_operations, keys=settings.churn_keys, value_bytes=SIZES[0],
+                                    value_bytes_max=SIZES[1], size_phases=PHASES, ttl=TTL, connections=10, depth=16, count_live=True,
+                                    sample_every="250ms", **MIX)
+            rows.append({"server": kind.name, "operations": settings.churn_operations, "keys": settings.churn_keys, "seconds": figures["seconds"],
+                         "samples": figures["samples"]})
+
+
+def waste(sample):
+    return sample["rss_bytes"] / sample["live_bytes"]
+
+
+def second_half(row):
+    """The samples after the filling and the first half of the operations."""
+    return [s for s in row["samples"] if s["operations"] >= row["keys"] + row["operations"] / 2 and s["live_bytes"] > 0] or row["samples"][-1:]
+
+
+def markdown(result):
+    body = []
+    for row in result["rows"]:
+        last = row["samples"][-1]
+        ratios = [waste(s) for s in second_half(row)]
+        body.append([row["server"], count(row["operations"]), f"{last['live_items']:,}", size(last["live_bytes"]), size(last["rss_bytes"]),
+                     f"{waste(last):.2f}", f"{median(ratios):.2f}", f"{max(ratios):.2f}", size(max(s["rss_bytes"] for s in row["samples"]))])
+    return markdown_table(["server", "operations", "live items", "live bytes", "RSS", "RSS / live at the end", "median of the second half", "worst of it",
+                           "highest RSS"], body) + (
+        f"\nValues of {SIZES[0]} to {SIZES[1]} bytes, whose range changes {PHASES} times; {MIX['delete_share']:.0%} DEL, {MIX['get_share']:.0%} GET, a fifth "
+        f"of the SETs expires after {TTL}. Live bytes are keys and values that must be there, by the generator's own account; RSS is the whole process.\n")

@@ -1,0 +1,123 @@
+"""Hit ratio at equal memory: a trace replayed (GET, after a miss SET) against each server whose limit makes its RSS the same."""
+import pathlib
+import shutil
+import struct
+import subprocess
+import tempfile
+
+from . import servers
+from .figures import next_limit, size
+from .servers import Failure, Server
+from .table import markdown_table
+
+TITLE = "Hit ratio at equal memory"
+TOLERANCE = 0.03
+TRIES_MAX = 5
+RSS_LEAST = 64 << 20  # below, the processes themselves weigh too much
+SHARES = (0.1, 0.3)   # of all bytes of a real trace
+UNSIZED_BYTES = 4096  # of every value of a trace without sizes
+
+
+def contestants(settings):
+    peers = [kind for kind in settings.kinds if kind.name not in ("redis", "tidemark", "memcached")]
+    ours = [kind for kind in settings.kinds if kind.name in ("tidemark", "memcached")]
+    return ours[:1] + [servers.redis("allkeys-lru", "redis allkeys-lru"), servers.redis("allkeys-lfu", "redis allkeys-lfu")] + ours[1:] + [
+        peer for peer in peers if peer.takes_memory]
+
+
+def estimate(settings):
+    per_replay = settings.trace_requests / 100_000 + 1
+    seeded = len(settings.seeded_traces) * len(settings.rss_targets) * per_replay
+    return (seeded + 30 * len(settings.trace_files)) * (len(settings.kinds) + 1) * 2.5
+
+
+def run(settings, generator, result, progress):
+    rows = result.setdefault("rows", [])
+    kinds = contestants(settings)
+    for name, keys in settings.seeded_traces:
+        trace = f"{name}:{settings.trace_requests}:{keys}"
+        for target in settings.rss_targets:
+            compare(settings, generator, rows, progress, kinds, trace=trace, label=name, target=target, options={}, largest=16384)
+    with tempfile.TemporaryDirectory(prefix="tidemark-compare-") as folder:
+        for path in settings.trace_files:
+            real_trace(settings, generator, rows, progress, kinds, path, pathlib.Path(folder) / "trace")
+
+
+def real_trace(settings, generator, rows, progress, kinds, path, unpacked):
+    unpack(path, unpacked)
+    total, largest = weigh(unpacked)
+    options = {} if largest > 1 else {"uniform_bytes": UNSIZED_BYTES}
+    if largest <= 1:
+        total, largest = total * UNSIZED_BYTES, UNSIZED_BYTES
+    label = path.name.removesuffix(".zst").removesuffix(".bin") + ("" if not options else f" ({UNSIZED_BYTES} B each)")
+    targets = list(dict.fromkeys(max(RSS_LEAST, int(total * share)) for share in SHARES))
+    if targets[0] > total // 2:
+        progress(f"{label}: skipped, all of its {size(total)} nearly fit in {size(RSS_LEAST)}")
+        return
+    for target in targets:
+        if target <= total // 2:
+            compare(settings, generator, rows, progress, kinds, trace=unpacked, label=label, target=target, options=options, largest=largest)
+
+
+def unpack(path, target):
+    if path.suffix != ".zst":
+        shutil.copyfile(path, target)
+        return
+    if not shutil.which("zstd"):
+        raise Failure(f"{path}: zstd is missing to unpack it (tools/install-packages)")
+    with open(target, "wb") as out:
+        subprocess.run(["zstd", "-dcq", str(path)], stdout=out, check=True)
+
+
+def weigh(path):
+    """(sum of the largest size of every key, the largest of all)"""
+    largest = {}
+    for key, value_bytes in struct.iter_unpack("<II", path.read_bytes()):
+        if largest.get(key, -1) < value_bytes:
+            largest[key] = value_bytes
+    return sum(largest.values()), max(largest.values(), default=0)
+
+
+def compare(settings, generator, rows, progress, kinds, *, trace, label, target, options, largest):
+    for kind in kinds:
+        limit, best, before = int(target * 0.85), None, None
+        for attempt in range(TRIES_MAX):
+            progress(f"{label}, RSS {size(target)}: {kind.name}, try {attempt + 1} with a limit of {size(limit)}")
+            with Server(kind, settings.server_cpu, limit, largest, settings.priority) as server:
+                figures = generator.run(server, replay=trace, **options)
+            row = {"trace": label, "target": target, "server": kind.name, "limit": limit, "rss_bytes": figures["rss_bytes"],
+                   **{key: figures[key] for key in ("requests", "hits", "hit_ratio", "byte_hit_ratio", "refused")}}
+            if best is None or abs(row["rss_bytes"] - target) < abs(best["rss_bytes"] - target):
+                best = row
+            if abs(row["rss_bytes"] - target) <= TOLERANCE * target or everything_fits(row, before):
+                break
+            before = row
+            limit = next_limit(limit, row["rss_bytes"], target)
+        rows.append(best)
+
+
+def everything_fits(row, before):
+    """More memory brought no more hits and was not used: the trace has no more to keep."""
+    return before is not None and row["limit"] > before["limit"] and row["hits"] == before["hits"] and row["rss_bytes"] < row["limit"]
+
+
+def markdown(result):
+    names = list(dict.fromkeys(row["server"] for row in result["rows"]))
+    body, off = [], 0
+    for trace, target in dict.fromkeys((row["trace"], row["target"]) for row in result["rows"]):
+        of = {row["server"]: row for row in result["rows"] if (row["trace"], row["target"]) == (trace, target)}
+        best = max(row["hit_ratio"] for row in of.values())
+        cells = []
+        for name in names:
+            row = of.get(name)
+            is_off = row is not None and abs(row["rss_bytes"] - target) > TOLERANCE * target
+            off += is_off
+            text = "-" if row is None else f"{row['hit_ratio']:.4f}" + (f" (RSS {size(row['rss_bytes'])})" if is_off else "")
+            cells.append(f"**{text}**" if row is not None and row["hit_ratio"] == best else text)
+        body.append([trace, size(target), *cells])
+    note = f"Each server's limit was set so that its RSS after the replay is the stated one within {TOLERANCE:.0%}"
+    note += "; where that did not succeed, the RSS stands beside. " if off else ". "
+    refused = sorted({row["server"] for row in result["rows"] if row["refused"]})
+    if refused:
+        note += f"Some values were too large for: {', '.join(refused)}; those keys keep missing. "
+    return markdown_table(["trace", "RSS", *names], body, "<>" + ">" * len(names)) + "\n" + note.strip() + "\n"
