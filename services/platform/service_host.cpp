@@ -19,6 +19,7 @@
 #include "client/client.h"
 #include "client/grpc/session_interceptors.h"
 #include "client/io/client_metrics.h"
+#include "services/platform/schema_lease.h"
 
 namespace tidemark::services {
 namespace {
@@ -44,6 +45,8 @@ class Host {
     if (Status read = read_token_key(); !read) return read;
     if (Status leased = lease_ids(); !leased) return leased;
     if (Status opened = open_client(); !opened) return opened;
+    // Before anything is read: a schema that has moved on without this program must not be misread.
+    if (Status taken = schema_.open(*client_, settings_, program_, log_); !taken) return taken;
     service_ = make_service(
         {client_->context(), client_->cache(), client_->database(),
          CallSettings{.deadline_default = settings_.deadline_default, .metrics = &metrics_, .log = log_}, ids_});
@@ -115,6 +118,7 @@ class Host {
         readiness.reasons_against.emplace_back("draining");
       else if (!is_serving_)
         readiness.reasons_against.emplace_back("starting");
+      if (schema_.is_outdated()) readiness.reasons_against.emplace_back("the schema has moved on");
       return readiness;
     };
     options.sources = service_->metric_sources();
@@ -180,6 +184,7 @@ class Host {
     if (server_ != nullptr && !is_draining_) drain();
     server_.reset();
     admin_.reset();
+    schema_.close();
     if (client_ != nullptr) client_->close();
     service_.reset();
     client_.reset();
@@ -198,6 +203,7 @@ class Host {
   std::thread drain_;
   std::shared_ptr<io::RowIdSource> ids_;
   std::unique_ptr<client::Client> client_;
+  SchemaLease schema_;
   std::unique_ptr<HostedService> service_;
   std::unique_ptr<io::AdminHttp> admin_;
   std::unique_ptr<grpc::Server> server_;

@@ -11,6 +11,9 @@ void declare_settings(io::Options& options, Settings& settings) {
   options.text("instance", settings.instance,
                "name of this instance, stable over restarts, one process at a time; empty = a random one");
   options.text("passfile", settings.passfile, "libpq passfile for the shards; empty = libpq's own default");
+  options.text("understands", settings.understands,
+               "the newest migration that this program knows (0003_discount): no contract takes away what it reads; "
+               "empty = it says nothing");
   options.text("cache-password-file", settings.cache_password_file,
                "file with the cache nodes' password, if they want one");
   options.text("token-key-file", settings.token_key_file,

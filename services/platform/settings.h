@@ -18,6 +18,7 @@ struct Settings {
   std::string instance;             // stable name of this process among all; empty: the program and random digits
   std::string passfile;             // libpq's, for the shards
   std::string cache_password_file;  // of the nodes' user `default`, if they want one
+  std::string understands;          // newest migration that this program knows; empty: it registers as no reader
   std::string token_key_file;       // what session tokens are signed with, at least 32 bytes; the same for all services
   std::string log_level = "info";
   uint32_t requests_max = 2048;                         // calls at once; more are answered RESOURCE_EXHAUSTED

@@ -12,6 +12,7 @@
 #include "base/io/signals.h"
 #include "client/client.h"
 #include "client/io/client_metrics.h"
+#include "services/platform/schema_lease.h"
 
 namespace tidemark::services {
 namespace {
@@ -25,6 +26,7 @@ class WorkerHost {
 
   ~WorkerHost() {
     admin_.reset();
+    schema_.close();
     if (client_ != nullptr) client_->close();
     worker_.reset();
     client_.reset();
@@ -32,6 +34,7 @@ class WorkerHost {
 
   Status start(const WorkerFactory& make_worker) {
     if (Status opened = open_client(); !opened) return opened;
+    if (Status taken = schema_.open(*client_, settings_, program_, log_); !taken) return taken;
     worker_ = make_worker({client_->context(), client_->cache(), client_->database(), log_});
     if (Status started = start_admin(); !started) return started;
     asio::post(client_->context(), [this] { worker_->start(); });
@@ -83,6 +86,7 @@ class WorkerHost {
         readiness.reasons_against.emplace_back("draining");
       else if (!is_working_)
         readiness.reasons_against.emplace_back("starting");
+      if (schema_.is_outdated()) readiness.reasons_against.emplace_back("the schema has moved on");
       return readiness;
     };
     options.sources = worker_->metric_sources();
@@ -108,6 +112,7 @@ class WorkerHost {
   io::Log log_;
   std::thread drain_;
   std::unique_ptr<client::Client> client_;
+  SchemaLease schema_;
   std::unique_ptr<HostedWorker> worker_;
   std::unique_ptr<io::AdminHttp> admin_;
   std::atomic<bool> is_working_ = false, is_draining_ = false;
@@ -121,6 +126,9 @@ void declare_worker_settings(io::Options& options, Settings& settings) {
   options.number("metrics-port", settings.metrics_port, {}, "port of /metrics, /healthz and /readyz; 0 = any");
   options.text("ready-file", settings.ready_file, "written when the program works, with its port");
   options.text("passfile", settings.passfile, "libpq passfile for the shards; empty = libpq's own default");
+  options.text("instance", settings.instance, "name of this instance, stable over restarts; empty = a random one");
+  options.text("understands", settings.understands,
+               "the newest migration that this program knows (0003_discount); empty = it says nothing");
   options.text("cache-password-file", settings.cache_password_file,
                "file with the cache nodes' password, if they want one");
   options.choice("log-level", settings.log_level, {"debug", "info", "warn", "error"}, "least level that is logged");
