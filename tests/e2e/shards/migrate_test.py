@@ -186,6 +186,23 @@ check(everywhere("SELECT count(*) FROM shop.item WHERE note IS NOT NULL") == ["0
 check("NUMBER_NAME.PHASE.sql" not in migrate("status"), "status reads the directory")
 migrate("nonsense", code=2)
 
+# --- beside a bucket move: an expand may run, a contract waits for the move's end
+def moves(verb, *options):
+    done = subprocess.run([args.bin / "tidemark-shards", verb, "--shards", cluster.dir / "shards.json", "--topology", f"file:{cluster.dir}/topology",
+                           *options], capture_output=True, text=True, timeout=100, check=False)
+    check(done.returncode == 0, f"{verb}{'' if done.returncode == 0 else ': ' + done.stdout + done.stderr}")
+
+
+moves("move", "--buckets", "2048-2051", "--to", "0", "--id", "held", "--hold")
+add("0008_beside.expand.sql", "ALTER TABLE shop.item ADD COLUMN beside int;\n")
+add("0008_beside.contract.sql", "ALTER TABLE shop.item DROP COLUMN beside;\n")
+migrate("expand", "--migration", "0008_beside")
+cluster.psql("s0-primary", "UPDATE shop.item SET beside = 1 WHERE bucket = 2048")
+check("are in the middle of a move" in refused("contract", "--migration", "0008_beside"), "a held move keeps a contract waiting")
+moves("complete", "--id", "held")
+migrate("contract", "--migration", "0008_beside")
+check(has_column("beside") == ["0", "0"], "and its end lets it go on")
+
 # --- killed at random moments, again and again, until every phase is through
 add("0010_kill.expand.sql", "ALTER TABLE shop.item ADD COLUMN k bigint;\n")
 add("0010_kill.backfill.sql", "UPDATE shop.item SET k = coalesce(k, 0) + 1 WHERE k IS NULL;\n")

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/io/topology_store_file.h"
 #include "shardrouter/routing/ownership.h"
@@ -16,6 +18,8 @@ namespace {
 
 using shardrouter::BucketRow;
 using shardrouter::BucketState;
+
+constexpr std::chrono::seconds kSlotWait{10};
 
 class Removing {
  public:
@@ -158,22 +162,23 @@ class Removing {
     return {};
   }
 
-  // A slot that nobody reads keeps its server's WAL for ever.
+  // A slot that nobody reads keeps its server's WAL for ever. The invalidator leaves it when it sees the new topology.
   Status drop_slot() {
-    const auto dropped = leaving().session.query(
-        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'tidemark' AND NOT "
-        "active");
-    if (!dropped) return std::unexpected(dropped.error());
-    if (!dropped->rows.empty()) {
-      say("its slot is dropped");
-      return {};
+    const auto give_up = std::chrono::steady_clock::now() + kSlotWait;
+    while (true) {
+      const auto slot = leaving().session.query("SELECT active FROM pg_replication_slots WHERE slot_name = 'tidemark'");
+      if (!slot) return std::unexpected(slot.error());
+      if (slot->rows.empty()) return {};
+      if (slot->rows[0][0] != "t") break;
+      if (std::chrono::steady_clock::now() > give_up) {
+        say("its slot is still read by an invalidator: end that, then drop the slot \"tidemark\" there");
+        return {};
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
-    const auto is_read =
-        leaving().session.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'tidemark'");
-    if (!is_read) return std::unexpected(is_read.error());
-    if (*is_read != "0")
-      say("its slot is still read by the invalidator: restart it, then drop the slot \"tidemark\" there");
-    return {};
+    const Status dropped = leaving().session.run("SELECT pg_drop_replication_slot('tidemark')");
+    if (dropped) say("its slot is dropped");
+    return dropped;
   }
 
   Status report() {
