@@ -145,18 +145,22 @@ bool RequestParser::read_short(std::string_view& input, RequestBatch& batch) {
   if (end - at < 4 || at[0] != '*' || at[1] < '1' || at[1] > '9' || at[2] != '\r') return false;
   const auto count = static_cast<size_t>(at[1] - '0');
   at += 4;
-  const size_t begin = batch.arguments_.size();
-  for (size_t i = 0; i < count; ++i) {
-    if (end - at < 4 || at[0] != '$' || at[1] < '1' || at[1] > '9') return give_up(batch.arguments_, begin);
+  std::vector<std::string_view>& arguments = batch.arguments_;
+  const size_t begin = arguments.size();
+  const size_t bytes_max = limits_.bulk_bytes_max;
+  arguments.resize(begin + count);
+  std::string_view* argument = arguments.data() + begin;
+  for (std::string_view* const behind = argument + count; argument != behind; ++argument) {
+    if (end - at < 4 || at[0] != '$' || at[1] < '1' || at[1] > '9') return give_up(arguments, begin);
     auto bytes = static_cast<size_t>(at[1] - '0');
     const char* const digits = at + 1;
     for (at += 2; at != end && *at >= '0' && *at <= '9'; ++at) {
-      if (at - digits == kBulkDigitsMax) return give_up(batch.arguments_, begin);
+      if (at - digits == kBulkDigitsMax) return give_up(arguments, begin);
       bytes = bytes * 10 + static_cast<size_t>(*at - '0');
     }
     const auto left = static_cast<size_t>(end - at);
-    if (left < bytes + 4 || *at != '\r' || bytes > limits_.bulk_bytes_max) return give_up(batch.arguments_, begin);
-    batch.arguments_.emplace_back(at + 2, bytes);
+    if (left < bytes + 4 || *at != '\r' || bytes > bytes_max) return give_up(arguments, begin);
+    *argument = {at + 2, bytes};
     at += bytes + 4;
   }
   batch.ends_.push_back(batch.arguments_.size());

@@ -18,8 +18,9 @@ void append_in_place(std::string& out, size_t bytes_max, Write write) {
 }
 
 char* put_number(char* at, int64_t value) {
-  if (value >= 0 && value < 10) {
-    *at = static_cast<char>('0' + value);
+  if (value >= 0 && value < 100) {
+    if (value >= 10) *at++ = static_cast<char>('0' + value / 10);
+    *at = static_cast<char>('0' + value % 10);
     return at + 1;
   }
   return std::to_chars(at, at + kNumberBytesMax, value).ptr;

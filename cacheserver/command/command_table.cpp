@@ -102,7 +102,7 @@ CommandTable::Found CommandTable::find(Arguments arguments) const {
   return {.kind = Found::Kind::kCommand, .row = subcommand};
 }
 
-KeyPositions key_positions(const CommandSpec& spec, size_t argument_count) {
+KeyPositions all_key_positions(const CommandSpec& spec, size_t argument_count) {
   if (spec.first_key <= 0 || spec.key_step <= 0) return {};
   auto first = static_cast<size_t>(spec.first_key);
   auto count = static_cast<int64_t>(argument_count);

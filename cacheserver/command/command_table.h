@@ -64,6 +64,11 @@ struct KeyPositions {
   size_t first = 0, last = 0, step = 0;  // first = 0: none
   bool empty() const { return first == 0; }
 };
-KeyPositions key_positions(const CommandSpec& spec, size_t argument_count);
+KeyPositions all_key_positions(const CommandSpec& spec, size_t argument_count);
+inline KeyPositions key_positions(const CommandSpec& spec, size_t argument_count) {
+  if (spec.first_key == 0) return {};
+  if (spec.first_key != 1 || spec.last_key != 1) return all_key_positions(spec, argument_count);
+  return argument_count > 1 ? KeyPositions{.first = 1, .last = 1, .step = 1} : KeyPositions{};  // the usual one
+}
 
 }  // namespace tidemark::cacheserver

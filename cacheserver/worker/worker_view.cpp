@@ -106,8 +106,7 @@ const Family* WorkerView::family_of_key(std::string_view key) const {
   return nullptr;
 }
 
-const Family* WorkerView::database_family_of_key(std::string_view key) const {
-  if (!has_database_families_) return nullptr;
+const Family* WorkerView::find_database_family(std::string_view key) const {
   const Family* family = family_of_key(key);
   return family != nullptr && !family->table.empty() ? family : nullptr;
 }

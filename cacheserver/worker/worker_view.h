@@ -86,7 +86,9 @@ class WorkerView {
   // The family with the longest prefix that the key begins with; nullptr: none.
   const Family* family_of_key(std::string_view key) const;
   // The same, if its rows stand in the database: plain writes on such keys answer PROTECTED.
-  const Family* database_family_of_key(std::string_view key) const;
+  const Family* database_family_of_key(std::string_view key) const {
+    return has_database_families_ ? find_database_family(key) : nullptr;
+  }
   bool has_database_families() const { return has_database_families_; }
 
   // --- users ---
@@ -113,6 +115,7 @@ class WorkerView {
   void index_slots();
   void own_slots_of_group(size_t group);
   void index_families();
+  const Family* find_database_family(std::string_view key) const;
 
   Identity identity_;
   WorkerConfig config_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -190,6 +191,47 @@ TEST(RequestBatch, IsReusableAfterClear) {
     EXPECT_EQ(batch[0][0], "PING");
     batch.clear();
     EXPECT_TRUE(batch.empty());
+  }
+}
+
+// All requests of an input, or how it ends: fed `step` bytes at a time.
+std::string parse_all(std::string_view input, size_t step) {
+  RequestParser parser(RequestParser::Limits{.bulk_bytes_max = 200'000});
+  RequestBatch batch;
+  std::string out, buffer;
+  for (size_t at = 0; at < input.size();) {
+    const size_t bytes = std::min(step, input.size() - at);
+    buffer.append(input.substr(at, bytes));
+    at += bytes;
+    std::string_view rest = buffer;
+    auto outcome = RequestParser::Outcome::kRequest;
+    while (outcome == RequestParser::Outcome::kRequest) {
+      batch.clear();
+      outcome = parser.next(rest, batch);
+      if (outcome == RequestParser::Outcome::kError) return out + std::string(parser.error());
+      if (outcome != RequestParser::Outcome::kRequest) continue;
+      for (std::string_view argument : batch[0]) out.append("[").append(argument).append("]");
+      out += '\n';
+    }
+    buffer = std::string(rest);
+  }
+  return out + "(" + std::to_string(buffer.size()) + " left)";
+}
+
+TEST(RequestParser, AnInputMeansTheSameWholeAndInPieces) {
+  std::string large = "*2\r\n$4\r\nECHO\r\n$123456\r\n" + std::string(123456, 'x') + "\r\n";
+  std::string edge = "*2\r\n$4\r\nECHO\r\n$99999\r\n" + std::string(99999, 'x') + "\r\n";
+  std::string many = "*12\r\n";
+  for (int i = 0; i < 12; ++i) many += "$1\r\n" + std::string(1, static_cast<char>('a' + i)) + "\r\n";
+  const std::string good = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\nvv\r\n";
+  for (const std::string& input :
+       {good + good, good + "*2\r\n$3\r\nGET\r\n$0\r\n\r\n" + good, good + "*0\r\n*-1\r\n\r\nPING x\r\n" + good,
+        many + good, std::string("*1\r\n$04\r\nPING\r\n"), std::string("*01\r\n$4\r\nPING\r\n"),
+        std::string("*2\r\n$-1\r\n"), good + "*1\r\n$4x\r\nPING\r\n", good + "*1\r\n4\r\n", good + "*1\r\n$4\r\nPI",
+        good + "*1\r\n$200001\r\n", std::string("*1\r\n$12345678\r\n"), std::string("*9x\r\n"), std::string("*1"),
+        std::string("*1\r\n$"), std::string("*1\r\n$1\r"), large + good, edge + good}) {
+    const size_t step = input.size() > 1000 ? 997 : 1;
+    EXPECT_EQ(parse_all(input, input.size()), parse_all(input, step)) << input.substr(0, 100);
   }
 }
 
