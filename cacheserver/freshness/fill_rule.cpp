@@ -31,6 +31,17 @@ bool covers_overflow(const FillQuestion& question, const Tombstone& maxima, cons
   return proof.snapshot.xmin > maxima.xid || question.proof_lo >= maxima.end_lsn;
 }
 
+// Positions of one log can be compared, whatever the bucket's epoch was at the time.
+bool is_same_log(const CommitDomain& theirs, const CommitDomain& ours) {
+  return theirs.shard == ours.shard && theirs.db_epoch == ours.db_epoch;
+}
+
+// A commit of an earlier owner. The hand-over applied all of them at the new owner before it gave the bucket its epoch,
+// and a proof reads that epoch in its own snapshot, which therefore holds them.
+bool is_before_hand_over(const CommitDomain& theirs, const CommitDomain& ours) {
+  return theirs.shard != ours.shard && theirs.bucket_epoch != 0 && theirs.bucket_epoch < ours.bucket_epoch;
+}
+
 // Nothing: every tombstone of the key is covered. Else the LSN that would cover them, 0/0 if none can.
 std::optional<Lsn> uncovered_tombstone(const FillQuestion& question, const Ingredients& ingredients) {
   const CommitDomain ours{question.owner.shard, question.db_epoch, question.owner.epoch};
@@ -40,8 +51,8 @@ std::optional<Lsn> uncovered_tombstone(const FillQuestion& question, const Ingre
     const CommitDomain& theirs = record->domain;
     bool is_ended =
         theirs.shard == ours.shard && theirs.db_epoch < ours.db_epoch;  // by the FENCEALL: the floor covers it
-    if (is_ended) continue;
-    if (theirs != ours) return Lsn{};
+    if (is_ended || is_before_hand_over(theirs, ours)) continue;
+    if (!is_same_log(theirs, ours)) return Lsn{};
     for (size_t i = 0; i < record->count; ++i) {
       if (!covers(question, record->newest[i])) need = std::max(need.value_or(Lsn{}), record->newest[i].end_lsn);
     }

@@ -40,7 +40,7 @@ void remove_repeats(std::vector<InvalidatedKey>& keys, CommitAssembler::StageRul
 }
 
 template <typename Message>
-constexpr bool kIsIgnored = std::is_same_v<Message, OriginMessage> || std::is_same_v<Message, TypeMessage>;
+constexpr bool kIsIgnored = std::is_same_v<Message, TypeMessage>;
 
 }  // namespace
 
@@ -69,6 +69,14 @@ Status CommitAssembler::apply(const BeginMessage& message, Xid xid_reference) {
   current_.emplace();
   current_->xid = widen_xid(message.xid_low, xid_reference);
   keys_checked_ = message_bytes_ = 0;
+  is_of_move_ = false;
+  return {};
+}
+
+// Stands right behind Begin.
+Status CommitAssembler::apply(const OriginMessage& message) {
+  if (!current_) return fail(ErrorCode::kCorrupt, "Origin outside a transaction");
+  is_of_move_ = message.name.starts_with(kMoveOriginPrefix);
   return {};
 }
 
@@ -156,7 +164,7 @@ Status CommitAssembler::add_tuple(const Keymap::Binding& binding, const Tuple& t
     return fail(ErrorCode::kCorrupt,
                 fmt::format("tuple of {} columns for a relation of {}", tuple.size(), binding.column_count));
   }
-  if (current_->invalidates_all || binding.families.empty()) return {};
+  if (current_->invalidates_all || binding.families.empty() || is_of_move_) return {};
   if (!binding.refusals.empty()) {
     invalidate_all();
     return {};

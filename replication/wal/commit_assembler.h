@@ -6,8 +6,11 @@
 // Transactional messages of prefix "cache.inval" add explicit keys, one a line. "cache.stage" (content
 // "<key>\n<stage>") adds its key and, if it is the key's last event in the transaction, its stage: a later row change
 // of the key, a later message for it, or a stage that is no number leave the key invalidated and nothing more.
-// (Rolled-back subtransactions are not decoded at all.) Other prefixes are ignored, as are non-transactional messages
-// and origins (commits of any origin are invalidated). Threads: one. I/O: none. Limits: kCommitKeysMax keys of
+// (Rolled-back subtransactions are not decoded at all.) Other prefixes are ignored, as are non-transactional messages.
+// Commits of a bucket move (origin "mv_…", a name kept for them) have no keys: a move's copy is no change of a value.
+// What it applies at the target comes before the hand-over, and a proof names the epoch that only the hand-over gave
+// the bucket, read in the proof's own snapshot; what it cleans belongs to buckets that no proof of this shard can name
+// any more. Commits of every other origin are invalidated. Threads: one. I/O: none. Limits: kCommitKeysMax keys of
 // kKeyBytesMax, kCommitKeyBytesMax in all; a commit beyond them invalidates all: a batch that no worker accepts would
 // hold up everything behind it.
 #pragma once
@@ -28,6 +31,7 @@ class CommitAssembler {
   static constexpr size_t kKeyBytesMax = 64u << 10;        // of one key: an INVALB must always hold it
   static constexpr std::string_view kInvalidationPrefix = "cache.inval";
   static constexpr std::string_view kStagePrefix = "cache.stage";
+  static constexpr std::string_view kMoveOriginPrefix = "mv_";
   static constexpr std::string_view kTickPrefix = "tidemark.tick";
 
   // kAnyEvent: a stage stands whatever follows it. Only the interleaving tests ask for it, to show why it must not.
@@ -47,6 +51,7 @@ class CommitAssembler {
 
  private:
   Status apply(const BeginMessage& message, Xid xid_reference);
+  Status apply(const OriginMessage& message);
   Status apply(const RelationMessage& message);
   Status apply(const InsertMessage& message);
   Status apply(const UpdateMessage& message);
@@ -67,6 +72,7 @@ class CommitAssembler {
   StageRule stage_rule_;
   std::unordered_map<RelationId, Keymap::Binding> bindings_;
   std::optional<Commit> current_;
+  bool is_of_move_ = false;   // the current one
   size_t keys_checked_ = 0;   // size up to which repeats were removed
   size_t message_bytes_ = 0;  // of keys that messages brought since then
   std::vector<std::string> refusals_;

@@ -31,7 +31,7 @@ constexpr Names<TargetStep, 8> kTargetSteps{{{TargetStep::kNone, ""},
                                              {TargetStep::kUndone, "undone"}}};
 constexpr Names<MoveWish, 3> kWishes{
     {{MoveWish::kRun, "run"}, {MoveWish::kPause, "pause"}, {MoveWish::kAbort, "abort"}}};
-constexpr Names<MoveAction, 32> kActions{{{kReserveSource, "reserve source"},
+constexpr Names<MoveAction, 33> kActions{{{kReserveSource, "reserve source"},
                                           {kReserveTarget, "reserve target"},
                                           {kCopy, "copy"},
                                           {kStartStream, "start stream"},
@@ -43,6 +43,7 @@ constexpr Names<MoveAction, 32> kActions{{{kReserveSource, "reserve source"},
                                           {kFlip, "flip"},
                                           {kNextAttempt, "next attempt"},
                                           {kUnfence, "unfence"},
+                                          {kPublishSource, "publish source"},
                                           {kAwaitFlipDurable, "await durable flip"},
                                           {kMarkMoved, "mark moved"},
                                           {kPublishMap, "publish map"},
@@ -122,6 +123,7 @@ MoveDecision before_fence(const MoveView& view) {
   if (view.target == TargetStep::kOwned || view.target == TargetStep::kDone || view.target == TargetStep::kUndone)
     return contradiction(view);
   if (const std::string reason = reason_to_abort(view); !reason.empty()) return abort(view, reason);
+  if (view.source_attempt > 1 && !view.is_source_map_published) return {kPublishSource, ""};
   if (view.wish == MoveWish::kPause) return {kPause, ""};
   if (view.target == TargetStep::kNone) return {kReserveTarget, ""};
   if (view.target == TargetStep::kReserved) return {kCopy, ""};
@@ -176,6 +178,7 @@ MoveDecision cleaning(const MoveView& view) {
 }
 
 MoveDecision aborted(const MoveView& view) {
+  if (!view.is_source_map_published) return {kPublishSource, ""};
   if (view.target == TargetStep::kAborting) {
     if (view.has_target_rows) return {kWipeTarget, ""};
     if (view.has_artifacts) return {kDropArtifacts, ""};

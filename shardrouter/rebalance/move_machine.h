@@ -34,8 +34,9 @@ enum class MoveAction : uint8_t {
   kFence,
   kAwaitMarker,  // keep applying; ask again soon
   kFlip,
-  kNextAttempt,  // at the target
-  kUnfence,      // at the source
+  kNextAttempt,    // at the target
+  kUnfence,        // at the source
+  kPublishSource,  // its epochs: caches take no proof of an epoch that the map does not have
   kAwaitFlipDurable,
   kMarkMoved,
   kPublishMap,

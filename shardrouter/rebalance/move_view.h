@@ -51,9 +51,10 @@ struct MoveView {
   bool is_fence_deadline_over = false;
   bool is_abort_durable = false;  // the target's decision to abort, on its candidates
   bool is_flip_durable = false;
-  bool is_map_published = false;
-  std::optional<bool> second_check;  // at the fence's position
-  bool can_check_again = false;      // the snapshot for it is open
+  bool is_map_published = false;         // the target's epochs
+  bool is_source_map_published = false;  // the source's, which grow with every attempt that is taken back
+  std::optional<bool> second_check;      // at the fence's position
+  bool can_check_again = false;          // the snapshot for it is open
   bool is_source_clean = false;
 };
 

@@ -152,7 +152,10 @@ Status Trial::move_once(uint32_t round) {
   std::string place;
   if (arguments_.kill_every_step) {
     place = kill_places()[round % kill_places().size()];
-    const auto killed = run_tool("tidemark-shards-killable", move_arguments(target), place);
+    // Without a guardian: here the same command again is what goes on.
+    auto alone = move_arguments(target);
+    alone.push_back("--no-guardian");
+    const auto killed = run_tool("tidemark-shards-killable", alone, place);
     if (!killed) return std::unexpected(killed.error());
     if (killed->is_null())
       ++kills_;

@@ -300,8 +300,16 @@ Status Mover::perform(const MoveDecision& decision) {
       if (done) view_.source = SourceStep::kMoved;
       return done;
     }
-    case kPublishMap:
-      return then_look(publish_map());
+    case kPublishMap: {
+      const Status done = publish_map(links_->target, options_.target);
+      view_.is_map_published = done.has_value();
+      return then_look(done);
+    }
+    case kPublishSource: {
+      const Status done = publish_map(links_->source, options_.source);
+      view_.is_source_map_published = done.has_value();
+      return then_look(done);
+    }
     case kDropForward: {
       stream_.reset();
       Status done = drop_slot(links_->source, stream_name(id));

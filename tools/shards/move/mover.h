@@ -32,8 +32,8 @@ struct MoveOptions {
   bool is_held = false;
   std::string undoes;  // id of the move this one takes back; empty: none
   shardrouter::ThrottleLimits throttle;
-  std::chrono::milliseconds fence_deadline{40};  // from the fence to the flip
-  std::chrono::milliseconds fence_timeout{50};   // for the fence itself: writers under way
+  std::chrono::milliseconds fence_deadline{40};  // from the begin of the fence to that of the flip
+  std::chrono::milliseconds fence_timeout{30};   // for the fence itself: writers under way
   int fence_attempts_max = 300;
   bool stops_before_fence = false;  // outcome "verified"
   std::function<void(const std::string&)> log = [](const std::string&) {};
@@ -108,7 +108,7 @@ class Mover {
   // mover_finish.cpp
   Status next_attempt();
   Status unfence();
-  Status publish_map();
+  Status publish_map(PgLink& link, const ShardEnd& owner);
   Status clean(const ShardEnd& end, bool is_source);
   Status drop_all_artifacts();
   Status abort_target(const std::string& reason);
@@ -125,7 +125,7 @@ class Mover {
   std::vector<MovedTable> tables_;
   std::optional<ChangeStream> stream_;
   std::optional<ChangeApplier> applier_;
-  Clock::time_point started_, last_look_, last_beat_, last_feedback_, last_good_, fence_began_, fenced_at_;
+  Clock::time_point started_, last_look_, last_beat_, last_feedback_, last_good_, fence_began_;
   std::optional<std::pair<Lsn, Lsn>> unconfirmed_;  // stream position, position in the target's WAL
   int caught_up_looks_ = 0;
   int fence_tries_ = 0;

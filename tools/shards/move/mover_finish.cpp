@@ -32,13 +32,13 @@ Status Mover::unfence() {
   if (view_.is_streaming) report_.failed_blocked_ms.push_back(ms_since(fence_began_));
   options_.log(fmt::format("attempt {} taken back after {:.1f} ms", view_.source_attempt,
                            view_.is_streaming ? report_.failed_blocked_ms.back() : 0.0));
-  view_.is_caught_up = false;
+  view_.is_caught_up = view_.is_source_map_published = false;
   // Longer with each attempt, so that a machine that is busy now is left alone for a while.
   return view_.is_streaming ? pump(std::min(50 * view_.source_attempt, 500)) : Status();
 }
 
-Status Mover::publish_map() {
-  const auto set = links_->target.query(
+Status Mover::publish_map(PgLink& link, const ShardEnd& owner) {
+  const auto set = link.query(
       "SELECT bucket, epoch FROM shard.bucket WHERE bucket BETWEEN $1 AND $2 AND state = 'owned' AND move_id = $3",
       {std::to_string(options_.range.lo), std::to_string(options_.range.hi), options_.move_id});
   if (!set) return std::unexpected(set.error());
@@ -51,11 +51,10 @@ Status Mover::publish_map() {
   const auto stored = store->update([&](Topology& topology) -> Status {
     for (const auto& [bucket, epoch] : epochs)
       if (bucket < topology.buckets.size() && topology.buckets[bucket].epoch < epoch)
-        topology.buckets[bucket] = {options_.target.id, epoch};
+        topology.buckets[bucket] = {owner.id, epoch};
     return {};
   });
   if (!stored) return std::unexpected(stored.error().with_context("topology"));
-  view_.is_map_published = true;
   return {};
 }
 

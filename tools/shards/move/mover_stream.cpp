@@ -168,7 +168,6 @@ Status Mover::fence() {
     report_.reason = fenced.error().message;
     return pump(kFenceBackoffMs * std::min(fence_tries_, 10));
   }
-  fenced_at_ = Clock::now();
   view_.source = SourceStep::kFenced;
   view_.is_marker_applied = view_.is_fence_durable = view_.is_fence_deadline_over = false;
   return {};
@@ -193,7 +192,7 @@ Status Mover::await_marker() {
     view_.is_fence_durable = *durable;
     if (!*durable) wait_readable({stream_->socket()}, kMarkerWaitMs);
   }
-  view_.is_fence_deadline_over = Clock::now() - fenced_at_ > options_.fence_deadline;
+  view_.is_fence_deadline_over = Clock::now() - fence_began_ > options_.fence_deadline;
   return {};
 }
 

@@ -70,9 +70,25 @@ TEST_F(FillRule, TakesAnOverflowedTombstoneAsCoveredOnceItHasSettledForTheProof)
   EXPECT_EQ(judge(beside_a_long_transaction), kYes);
 }
 
-TEST_F(FillRule, LetsNoProofCoverATombstoneOfAnotherShardOrOwnership) {
-  invalidated(Lsn{0x1}, 1, {0, 2, 3});
-  EXPECT_EQ(judge("R:0:2:4:0/FFFFFF"), (FillJudgement{FillVerdict::kOlder, Lsn{}}));
+TEST_F(FillRule, ComparesTombstonesOfTheSameLogWhateverTheBucketsEpoch) {
+  for (const BucketEpoch epoch : {0u, 3u, 4u}) invalidated(Lsn{0x500 + epoch}, 725 + epoch, {0, 2, epoch});
+  EXPECT_EQ(judge("R:0:2:4:0/503"), (FillJudgement{FillVerdict::kOlder, Lsn{0x504}}));
+  EXPECT_EQ(judge("R:0:2:4:0/504"), kYes);
+  EXPECT_EQ(judge("S:0:2:4:725:731:725:0/900").verdict, FillVerdict::kOlder) << "the one of epoch 0 is not seen";
+  EXPECT_EQ(judge("S:0:2:4:731:731::0/900"), kYes);
+}
+
+TEST_F(FillRule, AHandOverCoversTheTombstonesOfEarlierOwnersOnly) {
+  invalidated(Lsn{0xFFFFFF}, 9'999, {1, 7, 3});
+  EXPECT_EQ(judge("R:0:2:4:0/100"), kYes) << "shard 1 owned the bucket before";
+  invalidated(Lsn{0x1}, 1, {1, 7, 4});
+  EXPECT_EQ(judge("R:0:2:4:0/FFFFFF"), (FillJudgement{FillVerdict::kOlder, Lsn{}})) << "the same epoch";
+}
+
+TEST_F(FillRule, LetsNoProofCoverATombstoneOfAShardThatMayOwnTheBucketLater) {
+  invalidated(Lsn{0x1}, 1, {1, 7, 0});
+  EXPECT_EQ(judge("R:0:2:4:0/FFFFFF"), (FillJudgement{FillVerdict::kOlder, Lsn{}})) << "this node's map is older";
+  EXPECT_EQ(judge("S:0:2:4:900:900::0/900"), (FillJudgement{FillVerdict::kOlder, Lsn{}}));
 }
 
 TEST_F(FillRule, ForgetsTombstonesOfTheDatabaseBeforeTheFenceall) {

@@ -217,9 +217,11 @@ TEST_F(StageMessages, OfMoreBytesThanACommitMayHaveInvalidateAll) {
   EXPECT_TRUE(is_whole_shard_);
 }
 
-TEST_F(CommitAssemblerTest, InvalidatesCommitsOfAnyOrigin) {
+// The recorded origin is "mv_1".
+TEST_F(CommitAssemblerTest, ACommitOfABucketMoveHasNoKeys) {
   use({product()});
-  EXPECT_EQ(keys_of(run_through("origin").at(0)), std::vector<std::string>{"product:{o}"});
+  EXPECT_EQ(run_through("origin").at(0).keys.size(), 0u);
+  EXPECT_FALSE(run_through("origin").at(0).invalidates_all);
 }
 
 TEST_F(CommitAssemblerTest, RefusesAFamilyWhoseColumnIsNotInTheReplicaIdentity) {
@@ -260,6 +262,7 @@ TEST_F(CommitAssemblerTest, AChangeOfAnUndescribedRelationIsCorrupt) {
 TEST_F(CommitAssemblerTest, MessagesOutOfPlaceAreCorrupt) {
   use({product()});
   EXPECT_FALSE(assembler_->on_message(CommitMessage{}, kReference).has_value());
+  EXPECT_FALSE(assembler_->on_message(OriginMessage{}, kReference).has_value());
   EXPECT_TRUE(assembler_->on_message(BeginMessage{}, kReference).has_value());
   EXPECT_FALSE(assembler_->on_message(BeginMessage{}, kReference).has_value());
 }
@@ -270,6 +273,23 @@ RelationMessage product_relation() {
 }
 Tuple row(std::string_view sku) {
   return {{TupleColumn::Kind::kText, sku}, {TupleColumn::Kind::kText, "1"}};
+}
+
+TEST_F(CommitAssemblerTest, InvalidatesCommitsOfAnyOtherOriginAndThoseAfterAMove) {
+  use({product()});
+  ASSERT_TRUE(assembler_->on_message(BeginMessage{}, kReference));
+  ASSERT_TRUE(assembler_->on_message(product_relation(), kReference));
+  ASSERT_TRUE(assembler_->on_message(CommitMessage{}, kReference));
+  for (const auto& [origin, keys] : {std::pair{"mv_1", 0u}, {"saga", 1u}, {"mv_2", 0u}, {"", 1u}}) {
+    ASSERT_TRUE(assembler_->on_message(BeginMessage{}, kReference));
+    if (*origin != 0) {
+      ASSERT_TRUE(assembler_->on_message(OriginMessage{.lsn = {}, .name = origin}, kReference));
+    }
+    ASSERT_TRUE(assembler_->on_message(InsertMessage{.relation = 1, .after = row("x")}, kReference));
+    const auto commit = assembler_->on_message(CommitMessage{}, kReference);
+    ASSERT_TRUE(commit && *commit);
+    EXPECT_EQ((*commit)->keys.size(), keys) << origin;
+  }
 }
 
 TEST_F(CommitAssemblerTest, ATupleOfTheWrongWidthIsCorrupt) {

@@ -21,6 +21,7 @@ struct World {
   bool has_slot = false, has_reverse = false, has_other = false;  // other: publications, origins
   bool has_rows_at_target = false, has_rows_at_source = true;
   bool is_map_at_target = false;
+  int map_epoch = 1;
   bool is_comparison_equal = true;
   int fences_too_slow = 0;  // so many fences run into their deadline
   std::vector<MoveAction> done;
@@ -106,6 +107,11 @@ struct World {
         source_epoch += 2;
         ++view.source_attempt;
         view.source = SourceStep::kReserved;
+        view.is_source_map_published = false;
+        break;
+      case kPublishSource:
+        map_epoch = source_epoch;
+        view.is_source_map_published = true;
         break;
       case kAwaitFlipDurable:
         view.is_flip_durable = true;
@@ -118,6 +124,7 @@ struct World {
         break;
       case kPublishMap:
         is_map_at_target = view.is_map_published = true;
+        map_epoch = target_epoch;
         break;
       case kDropForward:
         has_slot = false;
@@ -157,6 +164,7 @@ struct World {
         if (source_bucket == "fenced") source_epoch += 2;
         source_bucket = "owned";
         view.source = SourceStep::kAborted;
+        view.is_source_map_published = false;
         break;
       case kWipeTarget:
         EXPECT_EQ(target_bucket, "aborted") << "live rows were wiped";
@@ -202,10 +210,12 @@ void expect_moved(const World& world) {
   EXPECT_TRUE(world.has_rows_at_target);
   EXPECT_FALSE(world.has_rows_at_source);
   EXPECT_TRUE(world.is_map_at_target);
+  EXPECT_EQ(world.map_epoch, world.target_epoch);
   EXPECT_FALSE(world.has_slot || world.has_reverse || world.has_other);
 }
 void expect_stayed(const World& world) {
   EXPECT_EQ(world.source_bucket, "owned");
+  EXPECT_EQ(world.map_epoch, world.source_epoch);
   EXPECT_NE(world.target_bucket, "owned");
   EXPECT_FALSE(world.has_rows_at_target);
   EXPECT_TRUE(world.has_rows_at_source);
@@ -411,6 +421,7 @@ TEST(MoveMachine, RefusesRowsThatContradictEachOther) {
                                        {SourceStep::kAborted, TargetStep::kOwned},
                                        {SourceStep::kAborted, TargetStep::kCopied}}) {
     MoveView view;
+    view.is_source_map_published = true;
     view.source = source;
     view.target = target;
     EXPECT_EQ(next_move_action(view).action, kRefuse) << to_string(source) << " " << to_string(target);
