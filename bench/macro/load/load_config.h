@@ -41,7 +41,7 @@ struct LoadConfig {
   uint32_t pid = 0;            // of the server: its CPU time is counted, its memory sampled; 0: not
   bool counts_live = false;    // keep account of what lives in the server (LiveModel)
   Duration sample_every{0};    // 0: no samples
-  std::string replay{};        // a trace (seeded_trace.h) to replay instead: GET, and after a miss SET
+  std::string replay{};        // a trace (read_or_make_trace) to replay instead: GET, and after a miss SET
   uint64_t uniform_bytes = 0;  // replay: every value has this size; 0: as the trace says
 };
 

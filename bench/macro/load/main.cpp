@@ -8,6 +8,7 @@
 #include "base/io/options.h"
 #include "bench/macro/load/load_run.h"
 #include "bench/macro/load/replay_run.h"
+#include "bench/macro/replay/seeded_trace.h"
 
 namespace tidemark::bench {
 namespace {
@@ -85,7 +86,7 @@ const char* what_is_wrong(const LoadConfig& config) {
 }
 
 int replay(const LoadConfig& config, bool as_json) {
-  const auto trace = load_trace(config);
+  const auto trace = read_or_make_trace(config.replay);
   const auto result = trace ? run_replay(config, *trace) : std::unexpected(trace.error());
   if (!result) {
     fmt::print(stderr, "tidemark-load: {}\n", result.error().to_string());

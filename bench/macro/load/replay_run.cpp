@@ -7,9 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <unordered_set>
 
 #include "base/io/system_clock.h"
@@ -26,7 +23,7 @@ constexpr timeval kSilenceMax{.tv_sec = 30, .tv_usec = 0};  // the server is stu
 
 class Replay {
  public:
-  Replay(const LoadConfig& config, const std::vector<TraceRequest>& trace, uint64_t value_bytes_max)
+  Replay(const LoadConfig& config, const Trace& trace, uint64_t value_bytes_max)
       : config_(config), trace_(trace), script_(config.protocol, value_bytes_max), replies_(config.protocol) {}
   ~Replay() {
     if (fd_ >= 0) ::close(fd_);
@@ -38,12 +35,12 @@ class Replay {
     fd_ = *fd;
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &kSilenceMax, sizeof kSilenceMax);
     const Instant started = io::steady_now();
-    for (size_t from = 0; from < trace_.size();) {
-      const size_t end = std::min(from + kBatch, trace_.size());
+    for (size_t from = 0; from < trace_.requests.size();) {
+      const size_t end = std::min(from + kBatch, trace_.requests.size());
       if (Status done = replay(from, end); !done) return std::unexpected(done.error());
       from = end;
     }
-    result_.requests = trace_.size();
+    result_.requests = trace_.requests.size();
     result_.seconds = static_cast<double>((io::steady_now() - started).count()) * 1e-6;
     if (config_.pid != 0) result_.rss_bytes = rss_bytes_of(config_.pid).value_or(0);
     return result_;
@@ -56,9 +53,9 @@ class Replay {
     again_.clear();
     first_.clear();
     out_.clear();
-    for (size_t i = from; i < end; ++i) (seen_.insert(trace_[i].key).second ? first_ : again_).push_back(i);
+    for (size_t i = from; i < end; ++i) (seen_.insert(trace_.requests[i]).second ? first_ : again_).push_back(i);
     seen_.clear();
-    for (size_t i : first_) script_.append_get(trace_[i].key, out_);
+    for (size_t i : first_) script_.append_get(trace_.requests[i], out_);
     if (Status asked = exchange(first_.size()); !asked) return asked;
     if (replies_.errors() > 0)
       return fail(ErrorCode::kUnavailable, "a GET was answered with \"" + replies_.first_error() + "\"");
@@ -66,9 +63,9 @@ class Replay {
     const size_t misses = count_and_set();
     // Behind the SETs, so that all of them have been read before the first value is answered: nobody waits for a peer
     // that waits itself.
-    for (size_t i : again_) script_.append_get(trace_[i].key, out_);
+    for (size_t i : again_) script_.append_get(trace_.requests[i], out_);
     if (Status set = exchange(misses + again_.size()); !set) return set;
-    for (size_t i = 0; i < again_.size() && i < lookups_.size(); ++i) count(trace_[again_[i]], lookups_[i]);
+    for (size_t i = 0; i < again_.size() && i < lookups_.size(); ++i) count(trace_.requests[again_[i]], lookups_[i]);
     result_.refused += replies_.errors();
     return {};
   }
@@ -76,25 +73,23 @@ class Replay {
   size_t count_and_set() {
     size_t misses = 0;
     for (size_t i = 0; i < first_.size(); ++i) {
-      const TraceRequest& request = trace_[first_[i]];
-      count(request, lookups_[i]);
+      const uint32_t key = trace_.requests[first_[i]];
+      count(key, lookups_[i]);
       if (lookups_[i] == Lookup::kHit) continue;
-      script_.append_set(request.key, size_of(request), 0, out_);
+      script_.append_set(key, size_of(key), 0, out_);
       ++misses;
     }
     return misses;
   }
 
-  void count(const TraceRequest& request, Lookup outcome) {
-    result_.bytes += size_of(request);
+  void count(uint32_t key, Lookup outcome) {
+    result_.bytes += size_of(key);
     if (outcome == Lookup::kMiss) return;
     ++result_.hits;
-    result_.hit_bytes += size_of(request);
+    result_.hit_bytes += size_of(key);
   }
 
-  uint64_t size_of(const TraceRequest& request) const {
-    return config_.uniform_bytes > 0 ? config_.uniform_bytes : request.value_bytes;
-  }
+  uint64_t size_of(uint32_t key) const { return config_.uniform_bytes > 0 ? config_.uniform_bytes : trace_.sizes[key]; }
 
   // Requests and replies are never both large: GETs are short, and so are the answers to SETs.
   Status exchange(uint64_t replies_due) {
@@ -122,7 +117,7 @@ class Replay {
   }
 
   const LoadConfig& config_;
-  const std::vector<TraceRequest>& trace_;
+  const Trace& trace_;
   LoadScript script_;
   ReplyCounter replies_;
   std::vector<Lookup> lookups_;
@@ -136,29 +131,9 @@ class Replay {
 
 }  // namespace
 
-Result<std::vector<TraceRequest>> load_trace(const LoadConfig& config) {
-  Result<std::vector<TraceRequest>> trace;
-  std::error_code ignored;
-  if (std::filesystem::exists(config.replay, ignored)) {
-    std::ifstream file(config.replay, std::ios::binary);
-    std::ostringstream bytes;
-    bytes << file.rdbuf();
-    trace = decode_trace(bytes.view());
-  } else {
-    auto seeded = parse_seeded_trace(config.replay);
-    if (!seeded) {
-      return fail(ErrorCode::kNotFound,
-                  config.replay + " is neither a file nor a seeded trace: " + seeded.error().message);
-    }
-    trace = make_trace(*seeded);
-  }
-  if (trace) use_largest_sizes(*trace);
-  return trace;
-}
-
-Result<ReplayResult> run_replay(const LoadConfig& config, const std::vector<TraceRequest>& trace) {
+Result<ReplayResult> run_replay(const LoadConfig& config, const Trace& trace) {
   uint64_t largest = config.uniform_bytes;
-  for (const TraceRequest& request : trace) largest = std::max<uint64_t>(largest, request.value_bytes);
+  for (uint32_t size : trace.sizes) largest = std::max<uint64_t>(largest, size);
   if (largest > LoadConfig::kValueBytesMax)
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("the trace has a value of {} bytes; at most {}", largest, LoadConfig::kValueBytesMax));

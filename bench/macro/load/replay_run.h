@@ -2,17 +2,17 @@
 //
 // One connection; kBatch requests at a time, as an application's multi-get: GETs of the keys, then SETs of those that
 // missed, then GETs of the keys that the batch holds again. Within a batch the order is not the trace's, which does not
-// matter to caches of thousands of items; smaller ones are for a simulator.
+// matter to caches of thousands of items; for smaller ones tidemark-replay asks one by one, which takes many times as
+// long where processes wait for a CPU.
 // A SET that the server refuses (a value too large for it) is counted, and is no error: its key keeps missing.
 // Threads: one. I/O: blocking socket, file.
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "base/result.h"
 #include "bench/macro/load/load_config.h"
-#include "bench/macro/seeded_trace.h"
+#include "bench/macro/replay/trace.h"
 
 namespace tidemark::bench {
 
@@ -23,9 +23,6 @@ struct ReplayResult {
   uint64_t rss_bytes = 0;  // of the server at the end, if a pid was given
 };
 
-// A file, or NAME:REQUESTS:KEYS of a seeded trace (seeded_trace.h) if there is no such file.
-Result<std::vector<TraceRequest>> load_trace(const LoadConfig& config);
-
-Result<ReplayResult> run_replay(const LoadConfig& config, const std::vector<TraceRequest>& trace);
+Result<ReplayResult> run_replay(const LoadConfig& config, const Trace& trace);
 
 }  // namespace tidemark::bench

@@ -1,4 +1,4 @@
-#include "bench/macro/seeded_trace.h"
+#include "bench/macro/replay/seeded_trace.h"
 
 #include <gtest/gtest.h>
 
@@ -8,57 +8,55 @@
 namespace tidemark::bench {
 namespace {
 
-std::vector<TraceRequest> made(const std::string& name, uint64_t requests, uint64_t keys, uint64_t seed = 1) {
+Trace made(const std::string& name, uint64_t requests, uint64_t keys, uint64_t seed = 1) {
   auto trace = make_trace({.name = name, .requests = requests, .keys = keys, .seed = seed});
   EXPECT_TRUE(trace) << name;
-  return trace ? *trace : std::vector<TraceRequest>{};
+  return trace ? *trace : Trace{};
 }
 
 TEST(SeededTrace, IsTheSameForTheSameSeedAndAnotherForAnother) {
   for (const std::string name : {"zipf-scans", "mixed-sizes", "shifting"}) {
     const auto first = made(name, 30'000, 1000);
-    EXPECT_EQ(first.size(), 30'000U);
-    EXPECT_EQ(first, made(name, 30'000, 1000));
-    EXPECT_NE(first, made(name, 30'000, 1000, 2));
+    EXPECT_EQ(first.requests.size(), 30'000U);
+    EXPECT_EQ(first.requests, made(name, 30'000, 1000).requests);
+    EXPECT_EQ(first.sizes, made(name, 30'000, 1000).sizes);
+    EXPECT_NE(first.requests, made(name, 30'000, 1000, 2).requests);
+    for (uint32_t key : first.requests) ASSERT_LT(key, first.sizes.size());
   }
 }
 
 TEST(SeededTrace, ScansReadKeysOutsideThePopularOnesInOrder) {
-  const auto trace = made("zipf-scans", 100'000, 50'000);
+  const auto trace = made("zipf-scans", 100'000, 50'000).requests;
   uint64_t scanned = 0, popular = 0;
   for (size_t i = 0; i < trace.size(); ++i) {
-    if (trace[i].key < 50'000) {
+    if (trace[i] < 50'000) {
       ++popular;
     } else {
-      EXPECT_EQ(trace[i].key, 50'000 + scanned++ % 50'000) << "request " << i;
+      EXPECT_EQ(trace[i], 50'000 + scanned++ % 50'000) << "request " << i;
     }
   }
   EXPECT_EQ(scanned, 2 * SeededTrace::kScanLength);
   EXPECT_EQ(popular, 100'000 - scanned);
 }
 
-TEST(SeededTrace, MixedSizesBelongToTheKeyAndSpanTheRange) {
-  std::map<uint32_t, uint32_t> sizes;
-  for (const TraceRequest& request : made("mixed-sizes", 50'000, 5000)) {
-    const auto [at, is_new] = sizes.emplace(request.key, request.value_bytes);
-    EXPECT_EQ(at->second, request.value_bytes);
-    EXPECT_TRUE(request.value_bytes >= 64 && request.value_bytes <= 16384);
-  }
+TEST(SeededTrace, MixedSizesSpanTheRange) {
+  const Trace trace = made("mixed-sizes", 1, 5000);
   int small = 0, large = 0;
-  for (const auto& [key, bytes] : sizes) {
+  for (uint32_t bytes : trace.sizes) {
+    EXPECT_TRUE(bytes >= 64 && bytes <= 16384);
     small += bytes < 128;
     large += bytes > 8192;
   }
-  EXPECT_NEAR(small, static_cast<double>(sizes.size()) / 8, 150);
-  EXPECT_NEAR(large, static_cast<double>(sizes.size()) / 8, 150);
+  EXPECT_NEAR(small, 5000 / 8, 100);
+  EXPECT_NEAR(large, 5000 / 8, 100);
 }
 
 // The most popular keys of the first tenth of the trace lose their place to others by the last tenth.
 TEST(SeededTrace, ShiftingChangesWhatIsPopular) {
-  const auto trace = made("shifting", 200'000, 10'000);
+  const auto trace = made("shifting", 200'000, 10'000).requests;
   const auto most_popular = [&](size_t from, size_t to) {
     std::map<uint32_t, int> count;
-    for (size_t i = from; i < to; ++i) ++count[trace[i].key];
+    for (size_t i = from; i < to; ++i) ++count[trace[i]];
     std::multimap<int, uint32_t, std::greater<>> order;
     for (const auto& [key, times] : count) order.emplace(times, key);
     std::set<uint32_t> top;
@@ -88,25 +86,13 @@ TEST(SeededTrace, RefusesWhatIsNone) {
   EXPECT_FALSE(make_trace({.name = "other", .requests = 1, .keys = 1}));
 }
 
-TEST(DecodeTrace, ReadsLittleEndianRecords) {
-  using namespace std::string_view_literals;
-  const auto trace = decode_trace("\x01\0\0\0\x02\x01\0\0\x03\0\0\0\x04\0\0\0"sv);
+TEST(SeededTrace, IsMadeWhereThereIsNoFile) {
+  const auto trace = read_or_make_trace("shifting:1000:20");
   ASSERT_TRUE(trace);
-  EXPECT_EQ(*trace, (std::vector<TraceRequest>{{1, 258}, {3, 4}}));
-}
-
-TEST(DecodeTrace, RefusesAPartOfARecord) {
-  EXPECT_FALSE(decode_trace("1234567"));
-  EXPECT_TRUE(decode_trace(""));
-}
-
-TEST(UseLargestSizes, GivesEveryRequestTheLargestSizeOfItsKey) {
-  std::vector<TraceRequest> trace{{1, 10}, {2, 5}, {1, 30}, {1, 20}};
-  use_largest_sizes(trace);
-  EXPECT_EQ(trace, (std::vector<TraceRequest>{{1, 30}, {2, 5}, {1, 30}, {1, 30}}));
-  std::vector<TraceRequest> none;
-  use_largest_sizes(none);
-  EXPECT_TRUE(none.empty());
+  EXPECT_EQ(trace->requests.size(), 1000U);
+  const auto neither = read_or_make_trace("/nowhere/trace.bin");
+  ASSERT_FALSE(neither);
+  EXPECT_NE(neither.error().message.find("neither a file nor a seeded trace"), std::string::npos);
 }
 
 }  // namespace

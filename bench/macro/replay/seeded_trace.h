@@ -8,25 +8,17 @@
 //     rank shifting     Zipf (1.0), values of 2 KiB; in each tenth of the trace, a fifth of the ranks has changed
 //     hands
 //
-// Threads: plain functions. I/O: none.
+// Threads: plain functions. I/O: read_or_make_trace() reads a file.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
+#include "bench/macro/replay/trace.h"
 
 namespace tidemark::bench {
-
-// As on disk: two little-endian 32-bit numbers.
-struct TraceRequest {
-  uint32_t key = 0;
-  uint32_t value_bytes = 0;
-  bool operator==(const TraceRequest&) const = default;
-};
-static_assert(sizeof(TraceRequest) == 8);
 
 struct SeededTrace {
   static constexpr uint64_t kRequestsMax = 1'000'000'000;
@@ -41,12 +33,9 @@ struct SeededTrace {
 
 // "zipf-scans:3000000:500000" or with a seed as the fourth part.
 Result<SeededTrace> parse_seeded_trace(std::string_view text);
-Result<std::vector<TraceRequest>> make_trace(const SeededTrace& trace);
+Result<Trace> make_trace(const SeededTrace& trace);
 
-// The records of a trace file. Refuses bytes that are no whole number of records.
-Result<std::vector<TraceRequest>> decode_trace(std::string_view bytes);
-
-// Gives every request the largest size its key ever has, for the size of one key must not change from get to set.
-void use_largest_sizes(std::vector<TraceRequest>& trace);
+// A file (trace.h), or a seeded trace if there is no file of that name.
+Result<Trace> read_or_make_trace(const std::string& file_or_seeded);
 
 }  // namespace tidemark::bench
