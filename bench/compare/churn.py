@@ -1,4 +1,5 @@
-"""Memory under change: overwrites, deletes and expiries with changing sizes, RSS against what must live, while serving."""
+"""Memory under change, while serving: overwrites, deletes and expiries with changing sizes, RSS against what must live; and, where more is
+written than fits, RSS against the limit."""
 from .figures import count, median, size
 from .servers import Server
 from .table import markdown_table
@@ -11,7 +12,7 @@ PHASES = 5
 
 
 def estimate(settings):
-    return len(settings.kinds) * (settings.churn_operations + settings.churn_keys) / 120_000
+    return len(settings.kinds) * (settings.churn_operations + settings.churn_keys + settings.limit_operations) / 120_000
 
 
 def run(settings, generator, result, progress):
@@ -24,6 +25,22 @@ def run(settings, generator, result, progress):
                                     sample_every="250ms", **MIX)
             rows.append({"server": kind.name, "operations": settings.churn_operations, "keys": settings.churn_keys, "seconds": figures["seconds"],
                          "samples": figures["samples"]})
+    limit_rows = result.setdefault("limit_rows", [])
+    for kind in settings.kinds:
+        if kind.takes_memory:
+            with Server(kind, settings.server_cpu, settings.churn_limit, priority=settings.priority) as server:
+                progress(f"{kind.name}: {count(settings.limit_operations)} operations at a limit of {size(settings.churn_limit)}")
+                limit_rows.append(at_the_limit(settings, generator, server))
+
+
+def at_the_limit(settings, generator, server):
+    """The keys hold some three times as many bytes as the limit allows in the last phase, so that every phase but the first evicts."""
+    empty = server.rss_bytes()
+    keys = max(1000, 3 * settings.churn_limit // 330)
+    figures = generator.run(server, operations=settings.limit_operations, keys=keys, value_bytes=SIZES[0], value_bytes_max=SIZES[1], size_phases=PHASES,
+                            ttl=TTL, connections=10, depth=16, sample_every="100ms", **MIX)
+    return {"server": server.name, "limit": settings.churn_limit, "operations": settings.limit_operations, "empty_rss": empty,
+            "highest_rss": max(sample["rss_bytes"] for sample in figures["samples"]), "last_rss": figures["samples"][-1]["rss_bytes"]}
 
 
 def waste(sample):
@@ -45,4 +62,14 @@ def markdown(result):
     return markdown_table(["server", "operations", "live items", "live bytes", "RSS", "RSS / live at the end", "median of the second half", "worst of it",
                            "highest RSS"], body) + (
         f"\nValues of {SIZES[0]} to {SIZES[1]} bytes, whose range changes {PHASES} times; {MIX['delete_share']:.0%} DEL, {MIX['get_share']:.0%} GET, a fifth "
-        f"of the SETs expires after {TTL}. Live bytes are keys and values that must be there, by the generator's own account; RSS is the whole process.\n")
+        f"of the SETs expires after {TTL}. Live bytes are keys and values that must be there, by the generator's own account; RSS is the whole process.\n") + limit_markdown(result)
+
+
+def limit_markdown(result):
+    rows = result.get("limit_rows", [])
+    if not rows:
+        return ""
+    body = [[row["server"], size(row["limit"]), size(row["empty_rss"]), size(row["highest_rss"]), f"{row['highest_rss'] / row['limit']:.2f}",
+             f"{row['last_rss'] / row['limit']:.2f}"] for row in rows]
+    return "\nThe same mix where more is written than fits, so that every server evicts:\n\n" + markdown_table(
+        ["server", "its limit", "RSS when empty", "highest RSS", "highest RSS / limit", "at the end"], body)

@@ -89,6 +89,14 @@ def histogram_max(buckets):
     return histogram_quantile(buckets, 1.0)
 
 
-def next_limit(limit, measured, target):
-    """The next memory limit to try so that a server's RSS becomes `target`: what it needs beside its limit is taken as proportional."""
-    return max(1 << 20, int(limit * target / measured))
+def next_limit(tried, target):
+    """The next memory limit to try so that a server's RSS becomes `target`, from [(limit, RSS)] so far: on the line through the two nearest
+    to it if that rises as it should, else in proportion to the nearest."""
+    nearest = sorted(tried, key=lambda pair: abs(pair[1] - target))
+    limit, measured = nearest[0]
+    guess = limit * target / measured
+    if len(nearest) > 1 and nearest[1][0] != limit:
+        slope = (nearest[1][1] - measured) / (nearest[1][0] - limit)
+        if 0.5 <= slope <= 3:
+            guess = limit + (target - measured) / slope
+    return max(1 << 20, int(guess))

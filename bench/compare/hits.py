@@ -65,8 +65,10 @@ def unpack(path, target):
         return
     if not shutil.which("zstd"):
         raise Failure(f"{path}: zstd is missing to unpack it (tools/install-packages)")
-    with open(target, "wb") as out:
-        subprocess.run(["zstd", "-dcq", str(path)], stdout=out, check=True)
+    with open(path, "rb") as packed, open(target, "wb") as out:  # by its input, for zstd does not read through a symbolic link
+        done = subprocess.run(["zstd", "-dcq"], stdin=packed, stdout=out, stderr=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        raise Failure(f"{path}: zstd could not unpack it: {done.stderr.decode(errors='replace').strip()}")
 
 
 def weigh(path):
@@ -80,7 +82,7 @@ def weigh(path):
 
 def compare(settings, generator, rows, progress, kinds, *, trace, label, target, options, largest):
     for kind in kinds:
-        limit, best, before = int(target * 0.85), None, None
+        limit, best, before, tried = int(target * 0.85), None, None, []
         for attempt in range(TRIES_MAX):
             progress(f"{label}, RSS {size(target)}: {kind.name}, try {attempt + 1} with a limit of {size(limit)}")
             with Server(kind, settings.server_cpu, limit, largest, settings.priority) as server:
@@ -92,7 +94,8 @@ def compare(settings, generator, rows, progress, kinds, *, trace, label, target,
             if abs(row["rss_bytes"] - target) <= TOLERANCE * target or everything_fits(row, before):
                 break
             before = row
-            limit = next_limit(limit, row["rss_bytes"], target)
+            tried.append((limit, row["rss_bytes"]))
+            limit = next_limit(tried, target)
         rows.append(best)
 
 

@@ -67,6 +67,8 @@ try:
     for row in sections["churn"]["rows"]:
         last = row["samples"][-1]
         check(last["operations"] == 66_000 and 0 < last["live_bytes"] < last["rss_bytes"], f"churn: {row['server']} holds what lives ({last})")
+    limited = sections["churn"]["limit_rows"]
+    check({r["server"] for r in limited} == SERVERS and all(0 < r["last_rss"] <= r["highest_rss"] for r in limited), "churn: also at a limit")
     turns = sections["turns"]["rows"]
     check([row["buckets"][-1][1] > 0 for row in turns] == [True] * 3, "turns: there are some while filling, flushing and churning")
 

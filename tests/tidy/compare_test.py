@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 from compare import chart, churn, figures, hits, memory, report, servers, speed, table, turns  # noqa: E402
 
 STAMP = {"date": "2026-01-02", "commit": "abc", "load_average": 1.0, "quick": False, "stopped": "", "seconds": 61, "versions": ["redis: 7"],
-         "machine": {"cpu": "CPU <1>", "cores": 2, "is_virtual": True, "kernel": "6", "system": "Debian", "memory_bytes": 1 << 30, "huge_pages": "madvise"}}
+         "machine": {"cpu": "CPU <1>", "cores": 2, "is_virtual": True, "kernel": "6", "system": "Debian", "memory_bytes": 1 << 30, "huge_pages": "madvise", "congestion_control": "cubic"}}
 
 
 def speed_rows(**cpu_of_server):
@@ -61,9 +61,16 @@ class FiguresTest(unittest.TestCase):
         self.assertIsNone(figures.histogram_max([(1, 0), (2, 0)]))
         self.assertEqual(figures.histogram_difference(buckets, [(1, 90), (2, 95), (4, 95), (float("inf"), 95)]), [(1, 0), (2, 4), (4, 5), (float("inf"), 5)])
 
-    def test_the_next_limit_is_in_proportion(self):
-        self.assertEqual(figures.next_limit(50 << 20, 80 << 20, 64 << 20), 40 << 20)
-        self.assertEqual(figures.next_limit(1 << 20, 80 << 20, 1 << 20), 1 << 20)
+    def test_the_next_limit_is_in_proportion_at_first(self):
+        self.assertEqual(figures.next_limit([(50 << 20, 80 << 20)], 64 << 20), 40 << 20)
+        self.assertEqual(figures.next_limit([(1 << 20, 80 << 20)], 1 << 20), 1 << 20)
+
+    def test_the_next_limit_lies_on_the_line_through_two_that_were_tried(self):
+        self.assertEqual(figures.next_limit([(50 << 20, 80 << 20), (40 << 20, 70 << 20)], 64 << 20), 34 << 20)
+
+    def test_a_line_that_makes_no_sense_is_not_followed(self):
+        self.assertEqual(figures.next_limit([(50 << 20, 80 << 20), (40 << 20, 128 << 20)], 64 << 20), 40 << 20)
+        self.assertEqual(figures.next_limit([(50 << 20, 80 << 20), (50 << 20, 81 << 20)], 64 << 20), 40 << 20)
 
 
 class TableTest(unittest.TestCase):
@@ -116,6 +123,11 @@ class SectionsTest(unittest.TestCase):
         row = sections()["churn"]["rows"][0]
         self.assertEqual([churn.waste(s) for s in churn.second_half(row)], [1.5, 1.2])
         self.assertIn("| 1.20 | 1.35 | 1.50 |", churn.markdown({"rows": [row]}))
+
+    def test_churn_also_shows_who_stays_within_a_limit(self):
+        limited = {"server": "tidemark", "limit": 100 << 20, "operations": 1, "empty_rss": 5 << 20, "highest_rss": 104 << 20, "last_rss": 90 << 20}
+        text = churn.markdown({"rows": sections()["churn"]["rows"], "limit_rows": [limited]})
+        self.assertIn("| tidemark | 100 MiB | 5 MiB | 104 MiB | 1.04 | 0.90 |", text)
 
     def test_hits_name_the_best_and_whose_memory_differs(self):
         text = hits.markdown(sections()["hits"])

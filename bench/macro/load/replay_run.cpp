@@ -18,6 +18,7 @@ namespace tidemark::bench {
 namespace {
 
 constexpr size_t kBatch = 512;
+constexpr uint64_t kBatchBytesMax = 1 << 20;  // of values: a server's buffers shall not count as its cache
 constexpr size_t kReadBytes = 256 << 10;
 constexpr timeval kSilenceMax{.tv_sec = 30, .tv_usec = 0};  // the server is stuck
 
@@ -36,7 +37,7 @@ class Replay {
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &kSilenceMax, sizeof kSilenceMax);
     const Instant started = io::steady_now();
     for (size_t from = 0; from < trace_.requests.size();) {
-      const size_t end = std::min(from + kBatch, trace_.requests.size());
+      const size_t end = batch_end(from);
       if (Status done = replay(from, end); !done) return std::unexpected(done.error());
       from = end;
     }
@@ -47,6 +48,17 @@ class Replay {
   }
 
  private:
+  size_t batch_end(size_t from) const {
+    size_t end = from + 1;
+    uint64_t bytes = size_of(trace_.requests[from]);
+    while (end < trace_.requests.size() && end - from < kBatch) {
+      bytes += size_of(trace_.requests[end]);
+      if (bytes > kBatchBytesMax) break;
+      ++end;
+    }
+    return end;
+  }
+
   // First every key of the batch is asked for once; then what missed is set, and after that the keys that came again
   // are asked for again, so that they find what the first request brought.
   Status replay(size_t from, size_t end) {

@@ -1,11 +1,10 @@
 // Replays a trace against one server: GET, and after a miss SET with the trace's size.
 //
-// One connection; kBatch requests at a time, as an application's multi-get: GETs of the keys, then SETs of those that
-// missed, then GETs of the keys that the batch holds again. Within a batch the order is not the trace's, which does not
-// matter to caches of thousands of items; for smaller ones tidemark-replay asks one by one, which takes many times as
-// long where processes wait for a CPU.
-// A SET that the server refuses (a value too large for it) is counted, and is no error: its key keeps missing.
-// Threads: one. I/O: blocking socket, file.
+// One connection; kBatch requests, or kBatchBytesMax of values, at a time, as an application's multi-get: GETs of the
+// keys, then SETs of those that missed, then GETs of the keys that the batch holds again. Within a batch the order is
+// not the trace's, which does not matter to caches of thousands of items; for smaller ones tidemark-replay asks one by
+// one, which takes many times as long where processes wait for a CPU. A SET that the server refuses (a value too large
+// for it) is counted, and is no error: its key keeps missing. Threads: one. I/O: blocking socket, file.
 #pragma once
 
 #include <cstdint>
