@@ -416,6 +416,17 @@ constexpr Verb kVerbs[] = {
 
 }  // namespace
 
+Result<bool> run_one_move(const OneMove& one) {
+  MoveArguments arguments;
+  arguments.shards_file = one.shards_file;
+  arguments.topology = one.topology;
+  arguments.buckets = fmt::format("{}-{}", one.first, one.last);
+  arguments.to = one.to;
+  arguments.bytes_per_second = one.bytes_per_second;
+  arguments.format = one.format;
+  return run_move(arguments);
+}
+
 struct MoveVerbs::Impl {
   MoveArguments arguments;
   std::vector<std::pair<io::Options*, Run>> verbs;

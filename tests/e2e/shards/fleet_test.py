@@ -50,7 +50,9 @@ def references(*more):
     return shards("references", *more, topology=False)
 
 
-def move_by_hand(bucket, source, target, epoch):
+def move_by_hand(bucket, source, target):
+    sessions[source].execute(f"SELECT epoch + 2 FROM shard.bucket WHERE bucket = {bucket}")
+    epoch = sessions[source].fetchone()[0]
     sessions[source].execute(f"UPDATE shard.bucket SET state = 'moved', epoch = {epoch}, forward = '{target}' WHERE bucket = {bucket}")
     sessions[target].execute(f"UPDATE shard.bucket SET state = 'owned', epoch = {epoch}, forward = NULL WHERE bucket = {bucket}")
 
@@ -81,7 +83,7 @@ bucket = bucket_of(low)
 sessions[1].execute("SET session_replication_role = replica")
 sessions[1].execute(f"INSERT INTO shop.item VALUES ({bucket}, 7, 'moved')")
 sessions[1].execute("RESET session_replication_role")
-move_by_hand(bucket, 0, 1, 3)
+move_by_hand(bucket, 0, 1)
 check("moved" in sql("--key", low, "SELECT value FROM shop.item WHERE bucket = :bucket"), "an old map is healed by the shard's refusal")
 check("UPDATE 1" in sql("--write", "--key", low, "UPDATE shop.item SET value = 'new' WHERE bucket = :bucket", role="tidemark_app"), "for writes too")
 
@@ -89,7 +91,7 @@ check("UPDATE 1" in sql("--write", "--key", low, "UPDATE shop.item SET value = '
 said = shards("doctor", code=1)
 check("its copy of 1 buckets is old" in said, "doctor: the topology's copy is old")
 check("shop.item holds 1 rows of buckets that are elsewhere" in said, "doctor: stray rows")
-move_by_hand(bucket, 1, 0, 5)
+move_by_hand(bucket, 1, 0)
 sessions[1].execute("SET session_replication_role = replica")
 sessions[1].execute(f"DELETE FROM shop.item WHERE bucket = {bucket}")
 sessions[1].execute("RESET session_replication_role")
@@ -184,12 +186,33 @@ plan = shards("plan", "--window", "0s", "--format", "json", file="three.json")
 check({m["to"] for m in plan["moves"]} >= {2} and all(abs(s["share_percent"] - 33.3) < 3 for s in plan["after"]), "the plan gives it its share")
 check("that the shards file does not name" in shards("plan", code=1), "a shard is not forgotten")
 
+# --- the plan carried out: every row is somewhere once, and the plan has nothing left to say
+def rows_of_shards():
+    counts = []
+    for session in sessions:
+        session.execute("SELECT count(*) FROM shop.item")
+        counts.append(session.fetchone()[0])
+    return counts
+
+
+total = sum(rows_of_shards())
+shards("rebalance", "--window", "0s", "--buckets-per-move", 1024, file="three.json")
+counts = rows_of_shards()
+check(sum(counts) == total and min(counts) > total * 0.28, f"rebalance moves the rows, and loses none: {counts}")
+check("nothing to move" in shards("plan", "--window", "0s", file="three.json"), "then the plan has nothing left to say")
+check("nothing is wrong" in shards("doctor", file="three.json"), "and doctor finds nothing left over")
+shards("rebalance", "--window", "0s", "--weight", "2=0", "--buckets-per-move", 4096, file="three.json")
+check(rows_of_shards()[2] == 0 and sum(rows_of_shards()) == total, "a weight of 0 empties it")
+sessions[1].execute("SELECT state FROM shard.bucket WHERE bucket = 4000")
+if sessions[1].fetchone() != ("owned",):
+    shards("move", "--buckets", "4000-4000", "--to", 1, file="three.json")
+
 # --- and removed again
-move_by_hand(4000, 1, 2, 3)
+move_by_hand(4000, 1, 2)
 check("1 of its buckets are owned" in shards("remove-shard", "--id", 2, code=1, file="three.json"), "it is not removed while it owns a bucket")
 empty = shards("plan", "--window", "0s", "--weight", "2=0", "--format", "json", file="three.json")
 check([(m["from"], m["buckets"]) for m in empty["moves"] if m["from"] == 2] == [(2, "4000-4000")], "a weight of 0 empties it")
-move_by_hand(4000, 2, 0, 5)
+move_by_hand(4000, 2, 0)
 sessions[1].execute("UPDATE shard.bucket SET forward = '2' WHERE bucket = 4000")
 said = shards("remove-shard", "--id", 2, file="three.json")
 check("1 forward addresses corrected" in said and "its slot is dropped" in said, "it is removed, and nothing leads to it")

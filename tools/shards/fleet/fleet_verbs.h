@@ -1,4 +1,5 @@
-// The verbs about the fleet of shards as a whole: migrate, plan, sql, add-shard, remove-shard, references, doctor.
+// The verbs about the fleet of shards as a whole: migrate, plan, rebalance, sql, add-shard, remove-shard, references,
+// doctor.
 #pragma once
 
 #include <memory>

@@ -10,8 +10,10 @@
 #include "base/io/topology_store_file.h"
 #include "base/parse.h"
 #include "shardrouter/routing/ownership.h"
+#include "tools/shards/move/move_registry.h"
 #include "tools/shards/plan/bucket_statistics.h"
 #include "tools/shards/shard_setup.h"
+#include "tools/shards/verb_move.h"
 
 namespace tidemark::shards {
 namespace {
@@ -102,21 +104,12 @@ void print_table(const RebalancePlan& plan) {
   for (const std::string& note : plan.notes) fmt::print("note: {}\n", note);
 }
 
-}  // namespace
+struct MadePlan {
+  RebalancePlan plan;
+  bool has_load = false;
+};
 
-void declare(io::Options& verb, PlanArguments& arguments) {
-  verb.text("shards", arguments.shards_file, "JSON file: the shards and their owner's conninfo, as for init");
-  verb.text("topology", arguments.topology, "topology store, file:DIR");
-  verb.texts("weight", arguments.weights, "SHARD=WEIGHT: its part of everything, 1 unless said; 0: to be emptied");
-  verb.real("tolerance", arguments.tolerance_percent, "percent of its share by which a shard may be off");
-  verb.number("buckets-per-move", arguments.buckets_per_move, {.min = 1, .max = kBucketCount}, "at most so many");
-  verb.duration("window", arguments.window, "for how long writes are counted; 0: not at all");
-  verb.memory("exact", arguments.exact_bytes, "tables larger than this are sampled");
-  verb.choice("format", arguments.format, {"table", "json"}, "how to print");
-  for (const char* name : {"shards", "topology"}) verb.require(name);
-}
-
-Status run_plan(const PlanArguments& arguments) {
+Result<MadePlan> make_plan(const PlanArguments& arguments) {
   const auto described = read_shards_file(arguments.shards_file);
   if (!described) return std::unexpected(described.error());
   const auto store = io::open_topology_store(arguments.topology);
@@ -124,7 +117,7 @@ Status run_plan(const PlanArguments& arguments) {
   const auto topology = store->load();
   if (!topology) return std::unexpected(topology.error());
   const Status all_given = check_all_given(*topology, *described);
-  if (!all_given) return all_given;
+  if (!all_given) return std::unexpected(all_given.error());
   auto opened = connect_shards(*described);
   if (!opened) return std::unexpected(opened.error());
   const auto weights = weights_of(arguments, *opened);
@@ -140,11 +133,87 @@ Status run_plan(const PlanArguments& arguments) {
   auto plan = plan_rebalance(statistics->buckets, *weights, options);
   if (!plan) return std::unexpected(plan.error());
   plan->notes.insert(plan->notes.end(), statistics->notes.begin(), statistics->notes.end());
-  if (arguments.format == "json")
-    print_json(*plan, statistics->has_load);
+  return MadePlan{std::move(*plan), statistics->has_load};
+}
+
+void print(const MadePlan& made, const std::string& format) {
+  if (format == "json")
+    print_json(made.plan, made.has_load);
   else
-    print_table(*plan);
+    print_table(made.plan);
+}
+
+// A plan beside a move that somebody else makes would be wrong by the time it is carried out.
+Status refuse_beside_moves(const PlanArguments& arguments) {
+  const auto ends = read_ends(arguments.shards_file, arguments.topology);
+  if (!ends) return std::unexpected(ends.error());
+  const auto moves = read_moves(*ends);
+  if (!moves) return std::unexpected(moves.error());
+  for (const MoveRow& row : *moves)
+    if (!row.has_ended)
+      return fail(
+          ErrorCode::kFailedPrecondition,
+          fmt::format("move {} of buckets {}-{} is under way: tidemark-shards resume, complete or abort it first",
+                      row.move_id, row.range.lo, row.range.hi));
   return {};
+}
+
+}  // namespace
+
+void declare(io::Options& verb, PlanArguments& arguments) {
+  verb.text("shards", arguments.shards_file, "JSON file: the shards and their owner's conninfo, as for init");
+  verb.text("topology", arguments.topology, "topology store, file:DIR");
+  verb.texts("weight", arguments.weights, "SHARD=WEIGHT: its part of everything, 1 unless said; 0: to be emptied");
+  verb.real("tolerance", arguments.tolerance_percent, "percent of its share by which a shard may be off");
+  verb.number("buckets-per-move", arguments.buckets_per_move, {.min = 1, .max = kBucketCount}, "at most so many");
+  verb.duration("window", arguments.window, "for how long writes are counted; 0: not at all");
+  verb.memory("exact", arguments.exact_bytes, "tables larger than this are sampled");
+  verb.choice("format", arguments.format, {"table", "json"}, "how to print");
+  for (const char* name : {"shards", "topology"}) verb.require(name);
+}
+
+Status run_plan(const PlanArguments& arguments) {
+  const auto made = make_plan(arguments);
+  if (!made) return std::unexpected(made.error());
+  print(*made, arguments.format);
+  return {};
+}
+
+void declare(io::Options& verb, RebalanceArguments& arguments) {
+  declare(verb, arguments.plan);
+  verb.number("moves-max", arguments.moves_max, {.min = 1, .max = RebalancePlan::kMovesMax},
+              "make at most so many moves");
+  verb.memory("bytes-per-second", arguments.bytes_per_second, "copy no faster than this; 0: as fast as it goes");
+  verb.flag("dry-run", arguments.is_dry_run, "show the plan, change nothing");
+}
+
+Result<bool> run_rebalance(const RebalanceArguments& arguments) {
+  const PlanArguments& given = arguments.plan;
+  if (const Status alone = refuse_beside_moves(given); !alone) return std::unexpected(alone.error());
+  const auto made = make_plan(given);
+  if (!made) return std::unexpected(made.error());
+  if (arguments.is_dry_run) {
+    print(*made, given.format);
+    return true;
+  }
+  const auto& moves = made->plan.moves;
+  const size_t count = std::min<size_t>(moves.size(), arguments.moves_max);
+  for (size_t i = 0; i < count; ++i) {
+    const PlannedMove& move = moves[i];
+    fmt::print(stderr, "move {} of {}: buckets {}-{} from shard {} to {}, because {}\n", i + 1, count, move.first,
+               move.last, move.from, move.to, move.reason);
+    const auto done = run_one_move({.shards_file = given.shards_file,
+                                    .topology = given.topology,
+                                    .first = move.first,
+                                    .last = move.last,
+                                    .to = move.to,
+                                    .bytes_per_second = arguments.bytes_per_second,
+                                    .format = given.format});
+    if (!done || !*done) return done;
+    std::fflush(stdout);
+  }
+  fmt::print(stderr, "{} of {} moves of the plan are made\n", count, moves.size());
+  return true;
 }
 
 }  // namespace tidemark::shards

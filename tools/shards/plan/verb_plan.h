@@ -1,4 +1,6 @@
 // tidemark-shards plan: which buckets should move where, why, and where that ends. Changes nothing.
+// tidemark-shards rebalance: makes such a plan and its moves, one after the other. Interrupted, it may be run again:
+// what is moved stays moved, and the rest is planned anew. It begins nothing while another move is under way.
 #pragma once
 
 #include <string>
@@ -22,5 +24,14 @@ struct PlanArguments {
 };
 void declare(io::Options& verb, PlanArguments& arguments);
 Status run_plan(const PlanArguments& arguments);
+
+struct RebalanceArguments {
+  PlanArguments plan;
+  uint32_t moves_max = 4096;
+  uint64_t bytes_per_second = 0;
+  bool is_dry_run = false;
+};
+void declare(io::Options& verb, RebalanceArguments& arguments);
+Result<bool> run_rebalance(const RebalanceArguments& arguments);  // false: a move was aborted, and the rest left
 
 }  // namespace tidemark::shards
