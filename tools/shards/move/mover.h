@@ -95,6 +95,7 @@ class Mover {
   Status catch_up();
   Status fence();
   Result<std::string> obstacle_to_fence();
+  Status wait_out(const std::string& obstacle);
   Status await_marker();
   Status flip();
   Status await_durable(PgLink& link, const ShardEnd& end, const char* what);
@@ -125,7 +126,7 @@ class Mover {
   std::vector<MovedTable> tables_;
   std::optional<ChangeStream> stream_;
   std::optional<ChangeApplier> applier_;
-  Clock::time_point started_, last_look_, last_beat_, last_feedback_, last_good_, fence_began_;
+  Clock::time_point started_, last_look_, last_beat_, last_feedback_, last_good_, last_note_, fence_began_;
   std::optional<std::pair<Lsn, Lsn>> unconfirmed_;  // stream position, position in the target's WAL
   int caught_up_looks_ = 0;
   int fence_tries_ = 0;

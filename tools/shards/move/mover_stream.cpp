@@ -17,6 +17,7 @@ constexpr int kCaughtUpLooks = 3;
 constexpr int kPumpMessagesMax = 5000;  // between two looks at the clock
 constexpr int kMarkerWaitMs = 1;
 constexpr int kFenceBackoffMs = 20;
+constexpr auto kNoteInterval = std::chrono::milliseconds(500);
 
 // Writers whose end the fence would have to wait for, transactions that would delay the marker, standbys that lag.
 constexpr const char* kObstacles =
@@ -143,21 +144,34 @@ Result<std::string> Mover::obstacle_to_fence() {
   return std::string();
 }
 
+// Whoever watches is told what it waits for.
+Status Mover::wait_out(const std::string& obstacle) {
+  const auto now = Clock::now();
+  report_.reason = obstacle;
+  if (now - last_note_ > kNoteInterval) {
+    last_note_ = now;
+    options_.log("waiting: " + obstacle);
+    const Status noted = links_->source.run("UPDATE shard.move SET note = $2 WHERE move_id = $1",
+                                            {options_.move_id, "waiting: " + obstacle});
+    if (!noted) return noted;
+  }
+  return pump(kFenceBackoffMs);
+}
+
 Status Mover::fence() {
-  if (++fence_tries_ > options_.fence_attempts_max)
+  if (fence_tries_ >= options_.fence_attempts_max)
     return fail(ErrorCode::kResourceExhausted,
                 fmt::format("{} fences did not succeed in time ({}); the move stays: tidemark-shards resume or abort",
                             options_.fence_attempts_max, report_.reason));
   const auto obstacle = obstacle_to_fence();
   if (!obstacle) return std::unexpected(obstacle.error());
   view_.is_caught_up = false;  // whatever comes of this try: the next one begins with a look at the lag
-  if (!obstacle->empty()) {
-    if (report_.reason != *obstacle) options_.log("waiting: " + *obstacle);
-    report_.reason = *obstacle;
-    return pump(kFenceBackoffMs);
-  }
-  Status alive = beat(true);
+  if (!obstacle->empty()) return wait_out(*obstacle);
+  Status alive =
+      links_->source.run("UPDATE shard.move SET note = '' WHERE move_id = $1 AND note <> ''", {options_.move_id});
+  if (alive) alive = beat(true);
   if (!alive) return alive;
+  ++fence_tries_;
   fence_began_ = Clock::now();
   const Status fenced =
       links_->fence.run("SELECT shard.move_fence($1, $2)", {options_.move_id, std::to_string(view_.source_attempt)});

@@ -28,9 +28,11 @@ constexpr const char* kOldTransactions =
     "extract(epoch FROM clock_timestamp() - xact_start)::int) FROM pg_stat_activity "
     "WHERE backend_xid IS NOT NULL AND xact_start < clock_timestamp() - interval '5 s' AND pid <> pg_backend_pid()";
 constexpr const char* kPrepared = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()";
+// (Autovacuum holds such a lock for a moment, to give back the end of a file; it yields.)
 constexpr const char* kDdl =
     "SELECT format('session %s holds %s on %s', l.pid, l.mode, l.relation::regclass) FROM pg_locks l "
     "JOIN pg_trigger t ON t.tgrelid = l.relation AND t.tgname = 'tidemark_fence' "
+    "JOIN pg_stat_activity a ON a.pid = l.pid AND a.backend_type <> 'autovacuum worker' "
     "WHERE l.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock') AND l.pid <> pg_backend_pid()";
 constexpr const char* kTable =
     "SELECT c.relkind = 'r' AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid "
