@@ -19,8 +19,6 @@ Duration BackfillPace::after(const Batch& batch) {
   double wait = took * (1 / limits_.busy_share - 1);
   if (limits_.rows_per_second > 0)
     wait = std::max(wait, static_cast<double>(batch.rows) * 1e6 / limits_.rows_per_second - took);
-  if (limits_.lag_bytes_max > 0 && batch.lag_bytes > limits_.lag_bytes_max)
-    wait = std::max(wait, static_cast<double>(kLagWait.count()));
   return std::min(kWaitMax, Duration(static_cast<int64_t>(wait)));
 }
 

@@ -1,8 +1,8 @@
 // How fast a backfill may go: how many rows the next batch takes, and how long to wait before it.
 //
 // A batch aims at kBatchTime, so that no writer waits longer for a row; between batches the shard is left alone for as
-// long as the batch took (busy_share 0.5), longer if rows_per_second says so, and kLagWait while a replica or the
-// invalidator is more than lag_bytes_max behind. Threads: owned by one. I/O: none; time is told.
+// long as the batch took (busy_share 0.5), longer if rows_per_second says so. While a replica or the invalidator is
+// more than lag_bytes_max behind, nothing is done at all. Threads: owned by one. I/O: none; time is told.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,6 @@ class BackfillPace {
   static constexpr uint32_t kRowsMin = 10;
   static constexpr uint32_t kRowsMax = 5000;
   static constexpr Duration kBatchTime = std::chrono::milliseconds(50);
-  static constexpr Duration kLagWait = std::chrono::milliseconds(200);
   static constexpr Duration kWaitMax = std::chrono::seconds(10);
 
   struct Limits {
@@ -32,8 +31,12 @@ class BackfillPace {
   struct Batch {
     uint64_t rows = 0;
     Duration took{0};
-    uint64_t lag_bytes = 0;  // of whoever is furthest behind
   };
+  // `lag_bytes`: of whoever is furthest behind.
+  bool is_too_far_behind(uint64_t lag_bytes) const {
+    return limits_.lag_bytes_max > 0 && lag_bytes > limits_.lag_bytes_max;
+  }
+
   // The wait before the next batch.
   Duration after(const Batch& batch);
 

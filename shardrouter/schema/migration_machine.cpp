@@ -16,6 +16,7 @@ struct Printer {
                        a.request.after_key.empty() ? "its start" : a.request.after_key.back().value_or("?"),
                        to_string(a.step));
   }
+  std::string operator()(const ReadLag& a) const { return "read lag, " + to_string(a.step); }
   std::string operator()(const MarkBackfilled& a) const { return "mark done, " + to_string(a.step); }
   std::string operator()(const Wait& a) const { return fmt::format("wait {} ms {}", to_millis(a.how_long), a.reason); }
   std::string operator()(const Finished&) const { return "finished"; }
@@ -125,13 +126,31 @@ Action Machine::on_event(const BatchDone& event) {
                              event.answer.rows_unsettled)});
   rows_done_ += event.answer.rows_changed;
   const bool is_last = event.answer.rows_chosen < std::get<RunBatch>(last_).request.rows_max;
-  const Duration wait = pace_.after({event.answer.rows_chosen, event.took, event.lag_bytes});
+  const Duration wait = pace_.after({event.answer.rows_chosen, event.took});
   after_key_ = event.answer.last_key;
   const Action next = is_last ? next_bucket() : next_batch();
   // An empty bucket costs next to nothing: 4,096 waits would.
-  if (event.answer.rows_chosen == 0 || wait <= Duration(0)) return next;
+  if (event.answer.rows_chosen == 0) return next;
+  if (pace_.is_too_far_behind(event.lag_bytes)) {
+    after_lag_ = next;
+    lag_waits_ = 0;
+    return on_event(LagRead{event.lag_bytes});
+  }
+  if (wait <= Duration(0)) return next;
   after_wait_ = next;
   return Wait{wait, ""};
+}
+
+Action Machine::on_event(const LagRead& event) {
+  if (!pace_.is_too_far_behind(event.bytes)) return act(after_lag_);
+  if (++lag_waits_ > kLagWaitsMax)
+    return stop(
+        {ErrorCode::kResourceExhausted,
+         fmt::format("a replica or the invalidator has been more than {} bytes behind for {} s: mend it, or raise "
+                     "the limit, and run backfill again",
+                     limits_.lag_bytes_max, to_millis(kLagWait) * kLagWaitsMax / 1000)});
+  after_wait_ = ReadLag{step()};
+  return Wait{kLagWait, fmt::format("for a replica or the invalidator, {} bytes behind", event.bytes)};
 }
 
 }  // namespace tidemark::shardrouter::migration

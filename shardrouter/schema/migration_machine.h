@@ -39,6 +39,9 @@ struct RunBatch {
   MigrationStep step;
   BatchRequest request;
 };
+struct ReadLag {  // of the shard's replicas and of the invalidator
+  MigrationStep step;
+};
 struct MarkBackfilled {
   MigrationStep step;
 };
@@ -50,7 +53,8 @@ struct Finished {};
 struct Stopped {
   Error error;
 };
-using Action = std::variant<RunScript, CountRemaining, ReadBuckets, RunBatch, MarkBackfilled, Wait, Finished, Stopped>;
+using Action =
+    std::variant<RunScript, CountRemaining, ReadBuckets, RunBatch, ReadLag, MarkBackfilled, Wait, Finished, Stopped>;
 std::string to_string(const Action& action);
 
 // What happened.
@@ -73,14 +77,19 @@ struct BatchDone {
   Duration took{0};
   uint64_t lag_bytes = 0;
 };
+struct LagRead {
+  uint64_t bytes = 0;
+};
 struct BucketLost {};  // the shard no longer owns the bucket of the batch
 struct Waited {};
-using Event = std::variant<Done, Busy, Failed, Remaining, BucketList, BatchDone, BucketLost, Waited>;
+using Event = std::variant<Done, Busy, Failed, Remaining, BucketList, BatchDone, LagRead, BucketLost, Waited>;
 
 class Machine {
  public:
   static constexpr uint32_t kTriesMax = 60;  // of one action that meets a lock; about a minute in all
   static constexpr uint32_t kPassesMax = 10;
+  static constexpr uint32_t kLagWaitsMax = 6000;  // of kLagWait each: twenty minutes
+  static constexpr Duration kLagWait = std::chrono::milliseconds(200);
   static constexpr Duration kRetryWaitMin = std::chrono::milliseconds(50);
   static constexpr Duration kRetryWaitMax = std::chrono::seconds(1);
 
@@ -111,6 +120,7 @@ class Machine {
   Action on_event(const Remaining& event);
   Action on_event(const BucketList& event);
   Action on_event(const BatchDone& event);
+  Action on_event(const LagRead& event);
   Action on_event(const BucketLost&) { return next_bucket(); }
   Action on_event(const Waited&) { return act(after_wait_); }
   Action act(Action action);  // remembers it, for another try
@@ -123,6 +133,7 @@ class Machine {
   BackfillPace pace_;
   uint32_t tries_ = 0;
   uint32_t passes_ = 0;
+  uint32_t lag_waits_ = 0;
   uint64_t rows_done_ = 0;
   uint64_t rows_remaining_ = 0;
   bool has_buckets_ = true;
@@ -131,6 +142,7 @@ class Machine {
   std::vector<std::optional<std::string>> after_key_;
   Action last_ = Finished{};
   Action after_wait_ = Finished{};
+  Action after_lag_ = Finished{};
 };
 
 }  // namespace tidemark::shardrouter::migration

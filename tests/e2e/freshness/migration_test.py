@@ -53,6 +53,24 @@ check(all(lab.cached(name) is None for name in changed), f"a backfill invalidate
 check(all(lab.cached(name) == "1" for name in NAMES if name not in changed), "and no other: no storm")
 check(all(lab.fill_until_accepted(name) == "1001" for name in changed), "the new values are cached")
 
+# --- a backfill waits for a replica that is behind
+(files / "0002_x.backfill.sql").write_text("UPDATE lab.item SET w = 8 WHERE w <> 8;\n")
+lab.cluster.psql("s0-replica1", "SELECT pg_wal_replay_pause()")
+for i in range(300):
+    lab.put("wal", i)
+waiting = subprocess.Popen([args.bin / "tidemark-shards", "migrate", "backfill", "--migration", "0002_x", "--shards", lab.cluster.dir / "shards.json",
+                            "--topology", f"file:{lab.cluster.dir}/topology", "--directory", files, "--lag-max", "1kb"],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+while "waits for a replica or the invalidator" not in (line := waiting.stderr.readline()):
+    check(line, "the backfill says that it waits")
+done = lab.primary.one("SELECT count(*) FROM lab.item WHERE w = 8")
+check(waiting.poll() is None and int(done) < len(NAMES), f"a backfill waits while a replica is too far behind, after {done} rows")
+lab.cluster.psql("s0-replica1", "SELECT pg_wal_replay_resume()")
+check(waiting.wait(60) == 0 and lab.primary.one("SELECT count(*) FROM lab.item WHERE w = 8") == str(len(NAMES) + 1), "and goes on when it has caught up")
+lab.primary.rows("DELETE FROM lab.item WHERE name = 'wal'")
+for name in NAMES:
+    lab.fill_until_accepted(name)
+
 # --- DDL that makes no event, E10 and E10b
 owner = psycopg2.connect(json.loads((lab.cluster.dir / "shards.json").read_text())["shards"][0]["admin"])
 owner.autocommit = True

@@ -107,6 +107,7 @@ class World {
     ledger_[{a.step.shard, a.step.id, Phase::kBackfill}] = LedgerEntry::State::kRunning;
     return BatchDone{{changed, changed, 0, {"k"}}, Duration(1000), 0};
   }
+  Event perform(const ReadLag&) { return LagRead{0}; }
   Event perform(const MarkBackfilled& a) {
     ledger_[{a.step.shard, a.step.id, Phase::kBackfill}] = LedgerEntry::State::kDone;
     return Done{};
@@ -243,21 +244,57 @@ TEST(MigrationMachine, StopsAtAConditionThatTheChangeDoesNotMakeFalse) {
 
 TEST(BackfillPace, KeepsBatchesNearTheirTime) {
   BackfillPace pace({.rows_per_batch = 1000});
-  pace.after({1000, std::chrono::milliseconds(120), 0});
+  pace.after({1000, std::chrono::milliseconds(120)});
   EXPECT_EQ(pace.rows_max(), 500u);
-  pace.after({500, std::chrono::milliseconds(5), 0});
+  pace.after({500, std::chrono::milliseconds(5)});
   EXPECT_EQ(pace.rows_max(), 625u);
-  pace.after({3, std::chrono::milliseconds(1), 0});  // the rest of a bucket says nothing
+  pace.after({3, std::chrono::milliseconds(1)});  // the rest of a bucket says nothing
   EXPECT_EQ(pace.rows_max(), 625u);
-  for (int i = 0; i < 50; ++i) pace.after({100, std::chrono::seconds(1), 0});
+  for (int i = 0; i < 50; ++i) pace.after({100, std::chrono::seconds(1)});
   EXPECT_EQ(pace.rows_max(), BackfillPace::kRowsMin);
 }
 
-TEST(BackfillPace, KeepsToTheRateAndWaitsForWhoIsBehind) {
-  BackfillPace pace({.rows_per_second = 1000, .busy_share = 1, .lag_bytes_max = 1000});
-  EXPECT_EQ(pace.after({100, std::chrono::milliseconds(40), 0}), std::chrono::milliseconds(60));
-  EXPECT_EQ(pace.after({10, std::chrono::milliseconds(9), 1001}), BackfillPace::kLagWait);
-  EXPECT_EQ(pace.after({1'000'000, Duration(0), 0}), BackfillPace::kWaitMax);
+TEST(BackfillPace, KeepsToTheRate) {
+  BackfillPace pace({.rows_per_second = 1000, .busy_share = 1});
+  EXPECT_EQ(pace.after({100, std::chrono::milliseconds(40)}), std::chrono::milliseconds(60));
+  EXPECT_EQ(pace.after({1'000'000, Duration(0)}), BackfillPace::kWaitMax);
+}
+
+TEST(MigrationMachine, DoesNothingWhileAReplicaIsTooFarBehind) {
+  Machine machine(kOneBackfill, {.rows_per_batch = 100, .lag_bytes_max = 1000});
+  machine.begin();
+  machine.on(Remaining{1000});
+  machine.on(BucketList{true, {5}});
+  Action action = machine.on(BatchDone{{100, 100, 0, {"9"}}, Duration(1), 1001});
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(std::holds_alternative<Wait>(action)) << to_string(action);
+    EXPECT_THAT(std::get<Wait>(action).reason, HasSubstr("1001 bytes behind"));
+    ASSERT_TRUE(std::holds_alternative<ReadLag>(machine.on(Waited{})));
+    action = machine.on(LagRead{1001});
+  }
+  machine.on(Waited{});
+  action = machine.on(LagRead{1000});
+  ASSERT_TRUE(std::holds_alternative<RunBatch>(action));
+  EXPECT_EQ(std::get<RunBatch>(action).request.after_key.at(0), "9");
+  // It is the batch that is tried again when it meets a lock, not the question for the lag.
+  machine.on(Busy{"x"});
+  EXPECT_TRUE(std::holds_alternative<RunBatch>(machine.on(Waited{})));
+}
+
+TEST(MigrationMachine, GivesUpWaitingForAReplicaThatNeverCatchesUp) {
+  Machine machine(kOneBackfill, {.rows_per_batch = 100, .lag_bytes_max = 1000});
+  machine.begin();
+  machine.on(Remaining{1000});
+  machine.on(BucketList{true, {5}});
+  Action action = machine.on(BatchDone{{100, 100, 0, {"9"}}, Duration(1), 9999});
+  uint32_t waits = 0;
+  for (; std::holds_alternative<Wait>(action) && waits <= Machine::kLagWaitsMax; ++waits) {
+    machine.on(Waited{});
+    action = machine.on(LagRead{9999});
+  }
+  EXPECT_EQ(waits, Machine::kLagWaitsMax);
+  ASSERT_TRUE(std::holds_alternative<Stopped>(action));
+  EXPECT_THAT(std::get<Stopped>(action).error.message, HasSubstr("for 1200 s"));
 }
 
 TEST(BackfillSql, ABatchGoesOnBehindTheLastKeyOfItsBucket) {

@@ -109,6 +109,12 @@ Event MigrationRun::perform(const RunBatch& action) {
   return done;
 }
 
+Event MigrationRun::perform(const ReadLag& action) {
+  const auto lag = shard(action.step.shard).lag_bytes();
+  if (!lag) return failed(action.step, lag.error());
+  return LagRead{*lag};
+}
+
 Event MigrationRun::perform(const MarkBackfilled& action) {
   const Status done = shard(action.step.shard).mark_backfilled(migration(action.step.id));
   if (!done) return failed(action.step, done.error());

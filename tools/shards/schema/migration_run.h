@@ -31,6 +31,7 @@ class MigrationRun {
   Event perform(const shardrouter::migration::CountRemaining& action);
   Event perform(const shardrouter::migration::ReadBuckets& action);
   Event perform(const shardrouter::migration::RunBatch& action);
+  Event perform(const shardrouter::migration::ReadLag& action);
   Event perform(const shardrouter::migration::MarkBackfilled& action);
   Event perform(const shardrouter::migration::Wait& action);
   Event perform(const shardrouter::migration::Finished&) { return shardrouter::migration::Done{}; }  // never asked for
