@@ -90,6 +90,9 @@ class Judge {
   void judge_create(const SqlStatement& s) {
     size_t at = 1;
     if (has_words(s, at, {"or", "replace"})) at += 2;
+    for (size_t i = at; i + 1 < s.tokens.size(); ++i)
+      if (has_words(s, i, {"begin", "atomic"}))
+        return refuse(s, "BEGIN ATOMIC", "write the function's body as a string: AS $$ … $$");
     if (is_word(s, at, "publication") || is_word(s, at, "subscription"))
       return refuse(s, "CREATE PUBLICATION", "write \"-- tidemark: adopt TABLE\" and the tool publishes the table");
     if (is_word(s, at, "database") || is_word(s, at, "tablespace"))

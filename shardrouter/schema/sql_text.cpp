@@ -46,10 +46,9 @@ class Lexer {
     if (std::isspace(static_cast<unsigned char>(c))) return advance(1), Status{};
     if (c == '-' && peek(1) == '-') return skip_line(), Status{};
     if (c == '/' && peek(1) == '*') return skip_block();
-    if (c == '\'') return quoted('\'', SqlToken::Kind::kString, /*backslashes=*/false);
-    if ((c == 'e' || c == 'E') && peek(1) == '\'')
-      return advance(1), quoted('\'', SqlToken::Kind::kString, /*backslashes=*/true);
-    if (c == '"') return quoted('"', SqlToken::Kind::kQuotedName, false);
+    if (c == '\'') return quoted(0, SqlToken::Kind::kString);
+    if ((c == 'e' || c == 'E') && peek(1) == '\'') return quoted(1, SqlToken::Kind::kString);
+    if (c == '"') return quoted(0, SqlToken::Kind::kQuotedName);
     if (c == '$' && !is_parameter()) return dollar_quoted();
     if (c == ';' && depth_ == 0) {
       finish(at_);
@@ -83,15 +82,18 @@ class Lexer {
     } while (depth > 0);
     return {};
   }
-  Status quoted(char quote, SqlToken::Kind kind, bool backslashes) {
+  // `prefix`: 1 for E'…', in which a backslash takes the next character along.
+  Status quoted(size_t prefix, SqlToken::Kind kind) {
     const size_t line = line_;
     begin_token();
     const size_t begin = at_;
+    advance(prefix);
+    const char quote = peek();
     std::string text;
     advance(1);
     while (true) {
       if (at_ >= sql_.size()) return open_at(line, "a quote is");
-      if (backslashes && peek() == '\\') {
+      if (prefix == 1 && peek() == '\\') {
         advance(2);
         continue;
       }

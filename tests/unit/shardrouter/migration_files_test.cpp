@@ -110,6 +110,11 @@ TEST(DdlRules, RefuseInEveryPhaseWhatChangesRowsWithoutAnEvent) {
   EXPECT_THAT(fault("contract", "DROP SCHEMA shop CASCADE"), HasSubstr("no event"));
 }
 
+TEST(DdlRules, RefuseAFunctionBodyThatCannotBeSplit) {
+  EXPECT_THAT(fault("expand", "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END"), HasSubstr("as a string"));
+  EXPECT_EQ(fault("expand", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; $$"), "");
+}
+
 TEST(DdlRules, FindTheFaultInAnyActionOfAnAlterTable) {
   EXPECT_THAT(fault("expand", "ALTER TABLE IF EXISTS ONLY item ADD COLUMN a numeric(4, 2), DROP COLUMN b"),
               HasSubstr("put it into the contract"));

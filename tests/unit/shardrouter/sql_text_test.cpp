@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace tidemark::shardrouter {
 namespace {
 
@@ -66,6 +68,35 @@ TEST(SqlText, RefusesWhatIsLeftOpenAndNamesTheLine) {
   EXPECT_THAT(error_of("/* /* */"), HasSubstr("line 1: a comment is opened"));
   EXPECT_THAT(error_of("SELECT (1"), HasSubstr("line 1: a parenthesis is opened"));
   EXPECT_THAT(error_of("SELECT 1)"), HasSubstr("none is open"));
+}
+
+TEST(SqlText, ATokenKeepsItsPrefix) {
+  const auto statements = split_statements("WHERE E'a\\'b' = x");
+  ASSERT_TRUE(statements);
+  const SqlToken& token = statements->at(0).tokens.at(1);
+  EXPECT_EQ(statements->at(0).text.substr(token.begin, token.end - token.begin), "E'a\\'b'");
+}
+
+TEST(SqlText, EveryTextIsSplitOrRefusedAndTokensLieInTheirStatement) {
+  constexpr std::string_view kPieces[] = {"'",  "\"", "$", "$$", "$a$", "E'", "\\", "--", "/*",   "*/",
+                                          "\n", ";",  "(", ")",  "a",   "1",  ".",  " ",  "\xff", ":"};
+  std::mt19937 random(11);
+  for (int round = 0; round < 20'000; ++round) {
+    std::string sql;
+    for (uint32_t i = random() % 14; i > 0; --i) sql += kPieces[random() % std::size(kPieces)];
+    const auto statements = split_statements(sql);
+    if (!statements) continue;
+    for (const SqlStatement& statement : *statements) {
+      ASSERT_FALSE(statement.tokens.empty()) << sql;
+      size_t end = 0;
+      for (const SqlToken& token : statement.tokens) {
+        ASSERT_GE(token.begin, end) << sql;
+        ASSERT_GT(token.end, token.begin) << sql;
+        end = token.end;
+      }
+      ASSERT_EQ(end, statement.text.size()) << sql;
+    }
+  }
 }
 
 TEST(SqlText, RefusesTextBeyondItsLimit) {
