@@ -15,6 +15,8 @@ def section_text(name, result):
     how = f"Measured {stamp['date']} at commit {stamp['commit']}, in {duration(stamp['seconds'])}"
     if stamp["quick"]:
         how += ", with --quick: fewer and shorter runs, so that differences below a fifth say nothing"
+    if stamp["priority"]:
+        how += f", at nice {stamp['priority']}"
     if stamp["stopped"]:
         how += f"; **incomplete**: {stamp['stopped']}"
     body = SECTIONS[name].markdown(result) if result.get("rows") else "Nothing was measured.\n"

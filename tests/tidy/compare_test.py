@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "bench"))
 from compare import chart, churn, figures, hits, memory, report, servers, speed, table, turns  # noqa: E402
 
-STAMP = {"date": "2026-01-02", "commit": "abc", "load_average": 1.0, "quick": False, "stopped": "", "seconds": 61, "versions": ["redis: 7"],
+STAMP = {"date": "2026-01-02", "commit": "abc", "load_average": 1.0, "quick": False, "priority": 0, "stopped": "", "seconds": 61, "versions": ["redis: 7"],
          "machine": {"cpu": "CPU <1>", "cores": 2, "is_virtual": True, "kernel": "6", "system": "Debian", "memory_bytes": 1 << 30, "huge_pages": "madvise", "congestion_control": "cubic"}}
 
 
@@ -157,9 +157,9 @@ class SectionsTest(unittest.TestCase):
 
 class ReportTest(unittest.TestCase):
     def test_the_page_names_the_machine_and_what_is_incomplete(self):
-        stopped = {name: dict(s, stamp=dict(STAMP, stopped="it was interrupted", quick=True)) for name, s in sections().items()}
+        stopped = {name: dict(s, stamp=dict(STAMP, stopped="it was interrupted", quick=True, priority=-5)) for name, s in sections().items()}
         text = report.page(stopped)
-        for part in ("## Speed", "## Memory per item", "CPU <1>, 2 cores (virtual machine)", "**incomplete**: it was interrupted", "with --quick", "1 min 1 s"):
+        for part in ("## Speed", "## Memory per item", "CPU <1>, 2 cores (virtual machine)", "**incomplete**: it was interrupted", "with --quick", "at nice -5", "1 min 1 s"):
             self.assertIn(part, text)
         self.assertIn("Nothing was measured", report.page({"turns": {"stamp": STAMP, "rows": []}}))
 
