@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -23,6 +24,7 @@ using localcluster::LocalCluster;
 using namespace std::chrono_literals;
 
 constexpr auto kMoveTimeout = 600s;
+constexpr int kCrashTries = 5;  // of the tool, when a server it needs goes away under it
 
 // Where a mover can be killed, in the order of its life.
 const std::vector<std::string>& kill_places() {
@@ -75,6 +77,7 @@ class Trial {
  private:
   Status start_cluster();
   Status move_once(uint32_t round);
+  Status move_through_crash(uint32_t round);
   Result<Json> run_tool(const std::string& program, const std::vector<std::string>& arguments,
                         const std::string& kill_at);
   std::vector<std::string> move_arguments(int target) const;
@@ -195,6 +198,39 @@ Status Trial::move_once(uint32_t round) {
   return {};
 }
 
+// The tool goes on by itself when a server comes back; where it leaves with an error, the same command must go on.
+Status Trial::move_through_crash(uint32_t round) {
+  const int target = 1 - owner_;
+  const std::string victim = fmt::format("s{}-primary", round / 2 % 2 == 0 ? owner_ : target);
+  const auto delay = std::chrono::milliseconds(100 + (round * 211) % 1900);
+  const auto arguments = move_arguments(target);
+  const auto start = std::chrono::steady_clock::now();
+  auto moving = std::async(std::launch::async, [&] { return run_tool("tidemark-shards", arguments, ""); });
+  std::this_thread::sleep_for(delay);
+  Status done = cluster_->pg_stop(victim, localcluster::StopMode::kImmediate);
+  if (done) done = cluster_->start(victim);
+  auto report = moving.get();
+  if (!done) return done;
+  int tries = 1;
+  while (!report && tries < kCrashTries && report.error().message.find("are on shard") == std::string::npos) {
+    std::this_thread::sleep_for(500ms);
+    report = run_tool("tidemark-shards", arguments, "");
+    ++tries;
+  }
+  if (!report && report.error().message.find("are on shard") == std::string::npos)
+    return std::unexpected(report.error());
+  ++kills_;
+  owner_ = target;
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+  resume_ms_.push_back(took.count());
+  stalls_ms_.push_back(workload_->stall_ms_since_last_asked());
+  loads_.push_back(load_average());
+  fmt::print("round {:>3}: {} stopped after {} ms, {} tries, stall {:.0f} ms, {:.0f} ms in all\n", round + 1, victim,
+             delay.count(), tries, stalls_ms_.back(), took.count());
+  std::fflush(stdout);
+  return {};
+}
+
 // Slots, publications, origins and unfinished moves: there must be none.
 Result<std::vector<std::string>> Trial::leftovers() const {
   std::vector<std::string> found;
@@ -267,7 +303,8 @@ Result<bool> Trial::run() {
   workload_ = std::make_unique<LedgerWorkload>(options);
   done = workload_->fill(static_cast<int64_t>(arguments_.rows / arguments_.buckets));
   if (done) done = workload_->start();
-  for (uint32_t round = 0; done && round < arguments_.rounds; ++round) done = move_once(round);
+  for (uint32_t round = 0; done && round < arguments_.rounds; ++round)
+    done = arguments_.crash_servers ? move_through_crash(round) : move_once(round);
   if (!done) {
     fmt::print(stderr, "see {}\n", (directory_ / "move.log").string());
     return std::unexpected(done.error());

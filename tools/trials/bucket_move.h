@@ -20,6 +20,7 @@ struct BucketMoveArguments {
   uint32_t writes = 400;
   uint32_t reads = 400;
   bool kill_every_step = false;
+  bool crash_servers = false;  // each round the source or the target is stopped at once somewhere, and started again
   bool fsync = false;
   std::string json;
 };

@@ -73,10 +73,13 @@ class Caller {
     auto set = link_->script(sql);
     if (set) return set;
     const std::string state = sqlstate_of(set.error());
-    if (state.empty() || state.starts_with("08") || state.starts_with("57P") || state == "SH004")
+    const bool is_lost = state.empty() || state.starts_with("08") || state.starts_with("57P");
+    if (is_lost || state == "SH004")
       link_.reset();
     else
       (void)link_->script("ROLLBACK");
+    if (is_lost)
+      return fail(ErrorCode::kOutcomeUnknown, set.error().message);  // it was sent; a COMMIT may have happened
     return set;
   }
 
@@ -176,7 +179,7 @@ void LedgerWorkload::Impl::write_once(Writer& writer) {
     }
     const auto refusal = shardrouter::refusal_of(set.error());
     const std::string state = sqlstate_of(set.error());
-    const bool may_have_happened = state.empty() || state.starts_with("57P") || state.starts_with("08");
+    const bool may_have_happened = set.error().code == ErrorCode::kOutcomeUnknown;
     if (refusal) {
       ++writer.refusals;
       const auto heal = writer.map.heal(static_cast<Bucket>(bucket), owner->shard, owner->epoch, *refusal);
@@ -185,7 +188,7 @@ void LedgerWorkload::Impl::write_once(Writer& writer) {
         if (const auto newest = topology()) writer.map.merge(*newest);
         std::this_thread::sleep_for(1ms);
       }
-    } else if (may_have_happened && set.error().message.find("connect") == std::string::npos) {
+    } else if (may_have_happened) {
       ++writer.unknown;
       entry.unknown = after;
       return;

@@ -19,6 +19,8 @@ int main(int argc, char** argv) {
   verb.number("reads", move.reads, {.min = 1}, "reads per second");
   verb.flag("kill-every-step", move.kill_every_step,
             "kill the tool at each of its steps in turn, and let another go on");
+  verb.flag("crash-servers", move.crash_servers,
+            "stop the source's or the target's server at once during each move, and start it again");
   verb.flag("fsync", move.fsync, "Postgres waits for the disk");
   verb.text("json", move.json, "file for the result");
   if (const auto exit_code = options.parse(argc, argv)) return *exit_code;

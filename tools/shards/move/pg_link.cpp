@@ -53,10 +53,11 @@ Result<PgLink> PgLink::connect(std::string name, const std::string& conninfo, Ki
   if (!link.raw() || PQstatus(link.raw()) != CONNECTION_OK)
     return fail(ErrorCode::kUnavailable, link.name_ + ": " + one_line(PQerrorMessage(link.raw())));
   PQsetNoticeProcessor(link.raw(), [](void*, const char*) {}, nullptr);
+  // (A replication session sits in a transaction while its exported snapshot is in use.)
   const auto set = link.script(std::string("SET synchronous_commit = 'on'; SET lock_timeout = '5s'; "
                                            "SET statement_timeout = '") +
                                kStatementTimeout + "'; SET idle_in_transaction_session_timeout = '" +
-                               kIdleInTransactionMax + "'; " + shardrouter::kTextSettings);
+                               (kind == Kind::kSql ? kIdleInTransactionMax : "0") + "'; " + shardrouter::kTextSettings);
   if (!set) return std::unexpected(set.error());
   return link;
 }
