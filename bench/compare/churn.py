@@ -1,6 +1,7 @@
 """Memory under change, while serving: overwrites, deletes and expiries with changing sizes, RSS against what must live; and, where more is
 written than fits, RSS against the limit."""
 from .figures import count, median, size
+from .load import OPERATIONS_PER_SECOND
 from .servers import Server
 from .table import markdown_table
 
@@ -12,7 +13,7 @@ PHASES = 5
 
 
 def estimate(settings):
-    return len(settings.kinds) * (settings.churn_operations + settings.churn_keys + settings.limit_operations) / 120_000
+    return len(settings.kinds) * (settings.churn_operations + settings.churn_keys + settings.limit_operations) / OPERATIONS_PER_SECOND
 
 
 def run(settings, generator, result, progress):

@@ -7,6 +7,7 @@ import tempfile
 
 from . import servers
 from .figures import next_limit, size
+from .load import OPERATIONS_PER_SECOND
 from .servers import Failure, Server
 from .table import markdown_table
 
@@ -26,7 +27,7 @@ def contestants(settings):
 
 
 def estimate(settings):
-    per_replay = settings.trace_requests / 100_000 + 1
+    per_replay = settings.trace_requests / (OPERATIONS_PER_SECOND / 2) + 0.7
     seeded = len(settings.seeded_traces) * len(settings.rss_targets) * per_replay
     return (seeded + 30 * len(settings.trace_files)) * (len(settings.kinds) + 1) * 2.5
 

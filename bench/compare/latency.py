@@ -1,6 +1,7 @@
 """Latency at half load, open loop: requests are due by the clock, and a latency counts from when its request was due."""
 from . import machine
 from .figures import count, median, size, with_range
+from .load import OPERATIONS_PER_SECOND
 from .servers import all_of
 from .table import markdown_table
 
@@ -9,7 +10,7 @@ OPERATION_GET_SHARE = 10 / 11
 
 
 def estimate(settings):
-    return len(settings.latency_sizes) * (len(settings.kinds) * (settings.keys / 120_000 + 1.5 + settings.latency_rounds * 2 * (settings.latency_seconds + 1)))
+    return len(settings.latency_sizes) * (len(settings.kinds) * (settings.keys / OPERATIONS_PER_SECOND + 1.5 + settings.latency_rounds * 2 * (settings.latency_seconds + 1)))
 
 
 def run(settings, generator, result, progress):

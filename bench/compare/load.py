@@ -5,6 +5,7 @@ import subprocess
 from .servers import Failure, settle
 
 RUN_SECONDS_MAX = 3600
+OPERATIONS_PER_SECOND = 250_000  # filling, churning and replaying, pipelined, on a quiet machine: for estimates
 
 
 class Generator:

@@ -1,5 +1,6 @@
 """Overhead per item: growth of RSS over n items of 16-byte keys, minus keys and values, divided by n; the worst of many n."""
 from .figures import size
+from .load import OPERATIONS_PER_SECOND
 from .servers import Server
 from .table import markdown_table
 
@@ -14,7 +15,7 @@ def steps(settings):
 
 def estimate(settings):
     each = steps(settings)
-    return len(settings.memory_sizes) * len(settings.kinds) * (each[-1] / 120_000 + len(each) * 0.6)
+    return len(settings.memory_sizes) * len(settings.kinds) * (each[-1] / OPERATIONS_PER_SECOND + len(each) * 0.6)
 
 
 def run(settings, generator, result, progress):

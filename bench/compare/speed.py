@@ -1,13 +1,13 @@
 """Server CPU per operation, closed loop: every server takes its turn in every round, so that a machine that slows down slows all down alike."""
 from . import machine
 from .figures import count, median, paired_ratios, size, times, with_range
+from .load import OPERATIONS_PER_SECOND
 from .servers import all_of
 from .table import markdown_table
 
 TITLE = "Speed"
 OPERATIONS = (("GET", 1.0), ("SET", 0.0), ("10:1", 10 / 11))
 DEPTHS = (1, 16, 64)
-FILL_PER_SECOND = 120_000  # keys; for the estimate
 
 
 def rounds_of(settings, depth):
@@ -21,7 +21,7 @@ def keys_of(settings, value_bytes):
 def estimate(settings):
     runs = sum(rounds_of(settings, depth) for depth in settings.depths) * len(settings.operations) * len(settings.kinds)
     fills = sum(keys_of(settings, value) for value in settings.sizes) * len(settings.kinds)
-    return len(settings.sizes) * runs * (settings.seconds + settings.warmup + 0.1) + fills / FILL_PER_SECOND
+    return len(settings.sizes) * runs * (settings.seconds + settings.warmup + 0.1) + fills / OPERATIONS_PER_SECOND
 
 
 def run(settings, generator, result, progress):

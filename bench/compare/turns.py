@@ -3,6 +3,7 @@ import time
 
 from . import churn
 from .figures import count, histogram_difference, histogram_max, histogram_quantile
+from .load import OPERATIONS_PER_SECOND
 from .servers import Failure, Server
 from .table import markdown_table
 
@@ -13,7 +14,7 @@ LIMIT_SECONDS = 2 ** 10 / 1e6  # the bucket that stands for 1 ms
 
 
 def estimate(settings):
-    return (settings.turn_items + settings.turn_operations) / 150_000 + 8
+    return (settings.turn_items + settings.turn_operations) / OPERATIONS_PER_SECOND + 8
 
 
 def run(settings, generator, result, progress):
