@@ -36,6 +36,7 @@ AdaptiveEvictor::AdaptiveEvictor(Goal goal, ItemMemory memory, ItemSource& sourc
 void AdaptiveEvictor::on_insert(ItemId id, uint64_t hash, uint32_t bytes, Instant) {
   work_off_hits();
   bytes_ += bytes;
+  spread_.add(bytes);
   if (by_density_) {
     wheel_.insert(id, sketch_.frequency_of(hash) + 1, bytes);
   } else {
@@ -55,6 +56,8 @@ void AdaptiveEvictor::on_hit(ItemId id, uint64_t hash, Instant) {
 void AdaptiveEvictor::on_resize(ItemId, uint32_t bytes_before, uint32_t bytes_after) {
   bytes_ += bytes_after;
   bytes_ -= bytes_before;
+  spread_.add(bytes_after);
+  spread_.remove(bytes_before);
 }
 
 void AdaptiveEvictor::on_move(ItemId from, ItemId to) {
@@ -92,6 +95,7 @@ void AdaptiveEvictor::on_clear() {
   segments_.clear();
   wheel_.clear();
   bytes_ = 0;
+  spread_.clear();
   end_pressure();
 }
 
@@ -129,15 +133,15 @@ void AdaptiveEvictor::count_request(ItemId id, uint64_t hash) {
   if (!is_under_pressure_) return;
   sketch_.increment(hash);
   if (panel_.is_sampled(hash)) panel_.request(hash, source_.bytes_of(id));
-  if (panel_.count_request(size(), bytes_)) follow_leader();
+  if (panel_.count_request(size(), bytes_, spread_.is_wide())) follow_leader(kShareStep);
   sketch_.grow_towards(size());
 }
 
-void AdaptiveEvictor::follow_leader() {
+void AdaptiveEvictor::follow_leader(double share_step) {
   const Rule& leader = panel_.leader();
   by_density_ = leader.by_density;
   if (by_density_) return;
-  trial_share_ += (leader.trial_share - trial_share_) * kShareStep;
+  trial_share_ += (leader.trial_share - trial_share_) * share_step;
   segments_.set_rule(trial_share_, leader.admission);
 }
 
@@ -147,6 +151,7 @@ void AdaptiveEvictor::insert_by_density(ItemId id, uint64_t hash) {
 
 void AdaptiveEvictor::take_out(ItemId id, uint32_t bytes) {
   bytes_ -= bytes;
+  spread_.remove(bytes);
   if (DensityWheel::is_here(lists_.memory().at(id))) {
     wheel_.remove(id);
   } else {
@@ -173,18 +178,16 @@ void AdaptiveEvictor::move_some() {
 void AdaptiveEvictor::begin_pressure(double fullness) {
   is_under_pressure_ = true;
   const auto items = std::max(kItemsMin, static_cast<size_t>(static_cast<double>(size()) / fullness));
-  const bool are_large = bytes_ >= kLargeItemBytes * size();
-  sketch_.start(items, are_large ? FrequencySketch::kItemsPerFineLine : FrequencySketch::kItemsPerLine);
-  panel_.start(items, static_cast<uint64_t>(static_cast<double>(bytes_) / fullness));
+  sketch_.start(items);
+  panel_.start(items, static_cast<uint64_t>(static_cast<double>(bytes_) / fullness), spread_.is_wide());
+  follow_leader(1);
 }
 
 void AdaptiveEvictor::end_pressure() {
   is_under_pressure_ = false;
   sketch_.clear();
   panel_.stop();
-  by_density_ = panel_.leader().by_density;
-  trial_share_ = panel_.leader().trial_share;
-  segments_.set_rule(trial_share_, panel_.leader().admission);
+  follow_leader(1);
 }
 
 }  // namespace tidemark::cacheserver

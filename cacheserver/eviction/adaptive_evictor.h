@@ -4,6 +4,9 @@
 //          │                                                           ▼
 //          └── a sample ──> panel of models ── the leading rule ──> segments or density wheel ──> victim
 //
+// Value per byte leads from the start where the items' sizes vary widely, and only there; the rules of segments must
+// then promise a fifth more hits to take over.
+//
 // A new leader's share of the trial is approached period by period, its admission applies at once, and a change between
 // segments and density wheel moves a few items per call until all have moved.
 //
@@ -18,6 +21,7 @@
 #include "cacheserver/eviction/hit_ring.h"
 #include "cacheserver/eviction/item_lists.h"
 #include "cacheserver/eviction/segments.h"
+#include "cacheserver/eviction/size_spread.h"
 
 namespace tidemark::cacheserver {
 
@@ -25,10 +29,9 @@ class AdaptiveEvictor final : public Evictor {
  public:
   static constexpr double kPressureOn = 0.75;  // of the memory limit
   static constexpr double kPressureOff = 0.5;
-  static constexpr size_t kItemsMin = 16;           // what the sketch is made for at least
-  static constexpr uint64_t kLargeItemBytes = 512;  // on the average: four bytes more per item are nothing then
-  static constexpr size_t kMovedPerCall = 4;        // items between segments and wheel
-  static constexpr double kShareStep = 0.3;         // of the way to the leader's trial share, per period
+  static constexpr size_t kItemsMin = 16;     // what the sketch is made for at least
+  static constexpr size_t kMovedPerCall = 4;  // items between segments and wheel
+  static constexpr double kShareStep = 0.3;   // of the way to the leader's trial share, per period
 
   AdaptiveEvictor(Goal goal, ItemMemory memory, ItemSource& source);
 
@@ -50,7 +53,7 @@ class AdaptiveEvictor final : public Evictor {
   void work_off_hits();
   void hit(ItemId id, uint64_t hash);
   void count_request(ItemId id, uint64_t hash);
-  void follow_leader();
+  void follow_leader(double share_step);
   void insert_by_density(ItemId id, uint64_t hash);
   void take_out(ItemId id, uint32_t bytes);
   void move_some();
@@ -67,6 +70,7 @@ class AdaptiveEvictor final : public Evictor {
   HitRing hits_;
   FrequencySketch sketch_;
   ExpertPanel panel_;
+  SizeSpread spread_;
   bool is_under_pressure_ = false;
   bool by_density_ = false;
   double trial_share_;

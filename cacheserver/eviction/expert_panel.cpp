@@ -4,12 +4,12 @@
 
 namespace tidemark::cacheserver {
 
-void ExpertPanel::start(size_t items, uint64_t bytes) {
+void ExpertPanel::start(size_t items, uint64_t bytes, bool sizes_count) {
   stop();
+  leader_ = first_rule(sizes_count);
   choose_rate(items);
   for (const Rule& rule : rules_) experts_.push_back({std::make_unique<ShadowCache>(rule, sketch_), 0});
-  sketch_.start(std::max<size_t>(16, static_cast<size_t>(static_cast<double>(items) * rate())),
-                FrequencySketch::kItemsPerFineLine);
+  sketch_.start(std::max<size_t>(16, static_cast<size_t>(static_cast<double>(items) * rate())));
   set_capacities(items, bytes);
 }
 
@@ -28,8 +28,9 @@ void ExpertPanel::request(uint64_t hash, uint32_t bytes) {
   }
 }
 
-bool ExpertPanel::count_request(size_t items, uint64_t bytes) {
+bool ExpertPanel::count_request(size_t items, uint64_t bytes, bool sizes_count) {
   if (++requests_ < std::max<uint64_t>(kPeriodMin, items)) return false;
+  choose_leader(sizes_count);
   end_period(items, bytes);
   return true;
 }
@@ -51,12 +52,6 @@ void ExpertPanel::set_capacities(size_t items, uint64_t bytes) {
 
 void ExpertPanel::end_period(size_t items, uint64_t bytes) {
   requests_ = 0;
-  double best = experts_[leader_].score * kLeadNeeded;
-  for (size_t i = 0; i < experts_.size(); ++i) {
-    if (experts_[i].score <= best) continue;
-    best = experts_[i].score;
-    leader_ = i;
-  }
   for (Expert& expert : experts_) expert.score *= kDecay;
   if (items > 2 * items_at_rate_ || items * 2 < items_at_rate_) {
     const uint32_t before = threshold_;
@@ -64,6 +59,25 @@ void ExpertPanel::end_period(size_t items, uint64_t bytes) {
     if (threshold_ < before) to_thin_ = experts_.size();
   }
   set_capacities(items, bytes);
+}
+
+void ExpertPanel::choose_leader(bool sizes_count) {
+  if (!sizes_count && leader().by_density) leader_ = first_rule(false);
+  const size_t current = leader_;
+  double best = 0;
+  for (size_t i = 0; i < experts_.size(); ++i) {
+    if (i == current || (rules_[i].by_density && !sizes_count)) continue;
+    const bool gives_up_sizes = rules_[current].by_density && !rules_[i].by_density;
+    const double needed = experts_[current].score * (gives_up_sizes ? kLeadNeededAgainstSizes : kLeadNeeded);
+    if (experts_[i].score <= std::max(best, needed)) continue;
+    best = experts_[i].score;
+    leader_ = i;
+  }
+}
+
+size_t ExpertPanel::first_rule(bool by_density) const {
+  const auto found = std::ranges::find(rules_, by_density, &Rule::by_density);
+  return found == rules_.end() ? 0 : static_cast<size_t>(found - rules_.begin());
 }
 
 void ExpertPanel::count_bytes_used() {

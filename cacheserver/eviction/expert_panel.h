@@ -26,19 +26,22 @@ class ExpertPanel {
   static constexpr size_t kRateMin = 1024;
   static constexpr uint64_t kPeriodMin = 1000;
   static constexpr double kDecay = 0.9;
-  static constexpr double kLeadNeeded = 1.01;  // for a change of rules: less is noise
+  static constexpr double kLeadNeeded = 1.01;             // for a change of rules: less is noise
+  static constexpr double kLeadNeededAgainstSizes = 1.2;  // to count sizes no longer: every item has to move
 
-  // `rules` outlives the panel; the first leads until another proves better.
+  // `rules` outlives the panel.
   ExpertPanel(std::span<const Rule> rules, Goal goal) : rules_(rules), goal_(goal) {}
 
-  void start(size_t items, uint64_t bytes);  // what the cache holds when it is full
+  // What the cache holds when it is full. The first rule that counts sizes, or else the first that does not, leads
+  // until another proves better.
+  void start(size_t items, uint64_t bytes, bool sizes_count);
   void stop();
   bool is_started() const { return !experts_.empty(); }
 
   bool is_sampled(uint64_t hash) const { return mixed(hash) <= threshold_; }
   void request(uint64_t hash, uint32_t bytes);  // of a sampled key, whether the cache had it or not
   // Every request, sampled or not. True when a period is over: then leader() may be another.
-  bool count_request(size_t items, uint64_t bytes);
+  bool count_request(size_t items, uint64_t bytes, bool sizes_count);
   const Rule& leader() const { return rules_[leader_]; }
 
   size_t bytes_used() const { return bytes_used_; }  // as of the last period
@@ -53,6 +56,8 @@ class ExpertPanel {
   void choose_rate(size_t items);
   void set_capacities(size_t items, uint64_t bytes);
   void end_period(size_t items, uint64_t bytes);
+  void choose_leader(bool sizes_count);
+  size_t first_rule(bool by_density) const;
   void count_bytes_used();
 
   std::span<const Rule> rules_;

@@ -45,8 +45,7 @@ uint16_t least_count(const Ways& ways) {
 
 }  // namespace
 
-void FrequencySketch::start(size_t items, size_t items_per_line) {
-  items_per_line_ = items_per_line;
+void FrequencySketch::start(size_t items) {
   accesses_ = next_aged_ = 0;
   table_.start(lines_for(items));
 }
@@ -69,7 +68,7 @@ void FrequencySketch::increment(uint64_t hash) {
     *way = fingerprint | 1;
   }
   std::memcpy(line.words.data(), ways.data(), sizeof ways);
-  if (++accesses_ < kAccessesPerItemAndHalving * items_per_line_) return;
+  if (++accesses_ < kAccessesPerAgedLine) return;
   accesses_ = 0;
   age_one_line();
 }

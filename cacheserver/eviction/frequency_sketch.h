@@ -23,11 +23,9 @@ class FrequencySketch {
  public:
   static constexpr uint32_t kFrequencyMax = 15;
   static constexpr size_t kAccessesPerItemAndHalving = 15;
-  static constexpr size_t kItemsPerLine = 16;     // two fingerprints and four bytes per item
-  static constexpr size_t kItemsPerFineLine = 8;  // twice that: where items are large
+  static constexpr size_t kItemsPerLine = 16;  // two fingerprints and four bytes per item
 
-  // Empty.
-  void start(size_t items, size_t items_per_line = kItemsPerLine);
+  void start(size_t items);  // empty
   void grow_towards(size_t items) { table_.grow_towards(lines_for(items)); }
   void clear() { table_.clear(); }
   void free_some() { table_.free_some(); }
@@ -39,11 +37,11 @@ class FrequencySketch {
   size_t bytes_used() const { return table_.bytes_used(); }
 
  private:
-  size_t lines_for(size_t items) const { return (items + items_per_line_ - 1) / items_per_line_; }
+  static constexpr size_t kAccessesPerAgedLine = kAccessesPerItemAndHalving * kItemsPerLine;
+  static size_t lines_for(size_t items) { return (items + kItemsPerLine - 1) / kItemsPerLine; }
   void age_one_line();
 
   LineTable table_;
-  size_t items_per_line_ = kItemsPerLine;
   size_t accesses_ = 0;   // since a line was aged
   size_t next_aged_ = 0;  // line
 };

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "cacheserver/eviction/size_spread.h"
 
 namespace tidemark::cacheserver {
 namespace {
@@ -56,7 +57,7 @@ void run_loop(ExpertPanel& panel, size_t items, uint64_t requests) {
   for (uint64_t i = 0; i < requests; ++i) {
     const uint64_t key = i % (items * 2);
     if (panel.is_sampled(hash(key))) panel.request(hash(key), 1);
-    panel.count_request(items, items);
+    panel.count_request(items, items, false);
   }
 }
 
@@ -65,13 +66,13 @@ void run_news(ExpertPanel& panel, size_t items, uint64_t requests) {
   for (uint64_t i = 0; i < requests; ++i) {
     const uint64_t key = 1'000'000 + i / 2 - (i % 2) * (items / 4);
     if (panel.is_sampled(hash(key))) panel.request(hash(key), 1);
-    panel.count_request(items, items);
+    panel.count_request(items, items, false);
   }
 }
 
 TEST(ExpertPanel, FollowsTheRuleThatSuitsTheTraffic) {
   ExpertPanel panel(kRules, Goal::kObjectHits);
-  panel.start(2000, 2000);
+  panel.start(2000, 2000, false);
   EXPECT_EQ(&panel.leader(), &kLru) << "the first leads";
   run_loop(panel, 2000, 40'000);
   EXPECT_EQ(&panel.leader(), &kFrequent);
@@ -83,18 +84,39 @@ TEST(ExpertPanel, CountsObjectsOrBytesAsItsGoalSays) {
   // 2000 small items that would nearly fit, and 300 large ones that are asked for oftener each, but not per byte.
   const auto leader_for = [](Goal goal) {
     ExpertPanel panel(kRules, goal);
-    panel.start(400, 50'000);
+    panel.start(400, 50'000, false);
     std::mt19937 random(4);
     for (uint64_t i = 0; i < 100'000; ++i) {
       const bool is_large = random() % 2 == 0;
       const uint64_t key = is_large ? random() % 300 : 1'000 + random() % 2'000;
       if (panel.is_sampled(hash(key))) panel.request(hash(key), is_large ? 1'000 : 50);
-      panel.count_request(400, 50'000);
+      panel.count_request(400, 50'000, true);
     }
     return &panel.leader();
   };
   EXPECT_TRUE(leader_for(Goal::kObjectHits)->by_density);
   EXPECT_FALSE(leader_for(Goal::kByteHits)->by_density);
+}
+
+TEST(ExpertPanel, CountsSizesFromTheStartWhereTheyVaryAndNeverWhereTheyDoNot) {
+  ExpertPanel panel(kRules, Goal::kObjectHits);
+  panel.start(2000, 2000, true);
+  EXPECT_TRUE(panel.leader().by_density);
+  run_loop(panel, 2000, 2000);
+  EXPECT_FALSE(panel.leader().by_density) << "the loop's requests say that sizes do not count";
+}
+
+TEST(SizeSpread, IsWideWhereSizesDoubleOrMore) {
+  SizeSpread alike;
+  for (uint32_t i = 0; i < 1000; ++i) alike.add(900 + i % 200);
+  EXPECT_FALSE(alike.is_wide());
+  SizeSpread varied;
+  EXPECT_FALSE(varied.is_wide()) << "nothing there";
+  for (uint32_t i = 1; i <= 1000; ++i) varied.add(i);
+  EXPECT_TRUE(varied.is_wide());
+  EXPECT_NEAR(varied.variance(), 1.4 * 1.4, 0.2);
+  for (uint32_t i = 1; i <= 1000; ++i) varied.remove(i);
+  EXPECT_EQ(varied.variance(), 0);
 }
 
 TEST(ExpertPanel, SamplesLessOfALargerCache) {
@@ -104,17 +126,17 @@ TEST(ExpertPanel, SamplesLessOfALargerCache) {
     for (uint64_t i = 0; i < 100'000; ++i) sampled += panel.is_sampled(hash(i)) ? 1 : 0;
     return static_cast<double>(sampled) / 100'000;
   };
-  panel.start(100, 100);
+  panel.start(100, 100, false);
   EXPECT_EQ(share(), 1);
-  panel.start(ExpertPanel::kSampledItems * 10, 1'000'000);
+  panel.start(ExpertPanel::kSampledItems * 10, 1'000'000, false);
   EXPECT_NEAR(share(), 0.1, 0.01);
-  panel.start(1'000'000'000, 1'000'000'000);
-  EXPECT_NEAR(share(), 1.0 / ExpertPanel::kRateMin, 0.002);
+  panel.start(1'000'000'000, 1'000'000'000, false);
+  EXPECT_NEAR(share(), 1.0 / ExpertPanel::kRateMin, 0.001);
 }
 
 TEST(ExpertPanel, GivesItsMemoryBackWhenItStops) {
   ExpertPanel panel(kRules, Goal::kObjectHits);
-  panel.start(1000, 1000);
+  panel.start(1000, 1000, false);
   run_loop(panel, 1000, 5000);
   EXPECT_GT(panel.bytes_used(), 10'000u);
   panel.stop();
