@@ -1,11 +1,13 @@
 // What a policy costs per operation at a million items in memory of their own, without a keyspace: a hit, and an insert
 // with the eviction that makes room for it.
 #include <benchmark/benchmark.h>
+#include <sys/mman.h>
 
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "cacheserver/eviction/evictor.h"
 
@@ -14,6 +16,7 @@ namespace {
 
 constexpr uint32_t kItems = 1'000'000;
 constexpr uint32_t kKeys = 2'000'000;
+constexpr size_t kHugePage = size_t{2} << 20;
 constexpr unsigned kShift = 6;  // an item as the node has it: a cache line
 constexpr uint32_t kBytes = 64;
 constexpr Instant kNow{Duration(1'000'000'000)};
@@ -27,7 +30,7 @@ uint64_t mixed(uint64_t number) {
 class FullCache final : public ItemSource {
  public:
   FullCache(std::string_view policy, bool varies)
-      : varies_(varies), items_(kItems + 1), evictor_(*make_evictor(policy, memory(), *this)) {
+      : varies_(varies), items_(make_items()), evictor_(*make_evictor(policy, memory(), *this)) {
     for (ItemId id = 1; id <= kItems; ++id) insert(id);
     evictor_->set_pressure(99, 100);
     for (uint32_t i = 0; i < kItems / 4; ++i) replace_one();
@@ -54,7 +57,18 @@ class FullCache final : public ItemSource {
     ItemHead head;
     uint64_t key;
   };
-  ItemMemory memory() { return {reinterpret_cast<std::byte*>(items_.data()), kShift}; }
+  struct Free {
+    void operator()(Item* items) const { std::free(items); }
+  };
+  using Items = std::unique_ptr<Item[], Free>;
+  static Items make_items() {
+    const size_t bytes = ((size_t{kItems} + 1) * sizeof(Item) + kHugePage - 1) / kHugePage * kHugePage;
+    auto* items = static_cast<Item*>(std::aligned_alloc(kHugePage, bytes));
+    ::madvise(items, bytes, MADV_HUGEPAGE);  // as the node's arena
+    std::memset(static_cast<void*>(items), 0, bytes);
+    return Items(items);
+  }
+  ItemMemory memory() { return {reinterpret_cast<std::byte*>(items_.get()), kShift}; }
   void insert(ItemId id) {
     items_[id].key = mixed(next_++) % kKeys;
     evictor_->on_insert(id, hash_of(id), bytes_of(id), kNow);
@@ -62,7 +76,7 @@ class FullCache final : public ItemSource {
 
   bool varies_;
   uint64_t next_ = 0;
-  std::vector<Item> items_;
+  Items items_;
   std::unique_ptr<Evictor> evictor_;
 };
 

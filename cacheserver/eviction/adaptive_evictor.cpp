@@ -44,6 +44,7 @@ void AdaptiveEvictor::on_insert(ItemId id, uint64_t hash, uint32_t bytes, Instan
   }
   count_request(id, hash);
   move_some();
+  if (is_under_pressure_) sketch_.grow_towards(size());
   sketch_.free_some();
 }
 
@@ -134,7 +135,6 @@ void AdaptiveEvictor::count_request(ItemId id, uint64_t hash) {
   sketch_.increment(hash);
   if (panel_.is_sampled(hash)) panel_.request(hash, source_.bytes_of(id));
   if (panel_.count_request(size(), bytes_, spread_.is_wide())) follow_leader(kShareStep);
-  sketch_.grow_towards(size());
 }
 
 void AdaptiveEvictor::follow_leader(double share_step) {

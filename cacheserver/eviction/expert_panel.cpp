@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace tidemark::cacheserver {
+namespace {
+
+constexpr size_t kSketchStepsPerPeriod = 64;  // the sample doubles before its rate is lowered
+
+}  // namespace
 
 void ExpertPanel::start(size_t items, uint64_t bytes, bool sizes_count) {
   stop();
@@ -28,13 +33,6 @@ void ExpertPanel::request(uint64_t hash, uint32_t bytes) {
   }
 }
 
-bool ExpertPanel::count_request(size_t items, uint64_t bytes, bool sizes_count) {
-  if (++requests_ < std::max<uint64_t>(kPeriodMin, items)) return false;
-  choose_leader(sizes_count);
-  end_period(items, bytes);
-  return true;
-}
-
 void ExpertPanel::choose_rate(size_t items) {
   const double share = static_cast<double>(kSampledItems) / static_cast<double>(std::max<size_t>(items, 1));
   const double rate = std::clamp(share, 1.0 / kRateMin, 1.0);
@@ -46,11 +44,13 @@ void ExpertPanel::set_capacities(size_t items, uint64_t bytes) {
   const auto sampled_items = static_cast<size_t>(static_cast<double>(items) * rate() + 0.5);
   const auto sampled_bytes = static_cast<uint64_t>(static_cast<double>(bytes) * rate() + 0.5);
   for (Expert& expert : experts_) expert.shadow->set_capacity(sampled_bytes);
-  sketch_.grow_towards(sampled_items);
+  for (size_t i = 0; i < kSketchStepsPerPeriod; ++i) sketch_.grow_towards(sampled_items);
+  period_ = std::max<uint64_t>(kPeriodMin, items);
   count_bytes_used();
 }
 
-void ExpertPanel::end_period(size_t items, uint64_t bytes) {
+void ExpertPanel::end_period(size_t items, uint64_t bytes, bool sizes_count) {
+  choose_leader(sizes_count);
   requests_ = 0;
   for (Expert& expert : experts_) expert.score *= kDecay;
   if (items > 2 * items_at_rate_ || items * 2 < items_at_rate_) {

@@ -41,7 +41,11 @@ class ExpertPanel {
   bool is_sampled(uint64_t hash) const { return mixed(hash) <= threshold_; }
   void request(uint64_t hash, uint32_t bytes);  // of a sampled key, whether the cache had it or not
   // Every request, sampled or not. True when a period is over: then leader() may be another.
-  bool count_request(size_t items, uint64_t bytes, bool sizes_count);
+  bool count_request(size_t items, uint64_t bytes, bool sizes_count) {
+    if (++requests_ < period_) return false;
+    end_period(items, bytes, sizes_count);
+    return true;
+  }
   const Rule& leader() const { return rules_[leader_]; }
 
   size_t bytes_used() const { return bytes_used_; }  // as of the last period
@@ -55,7 +59,7 @@ class ExpertPanel {
   double rate() const { return (static_cast<double>(threshold_) + 1) / 4294967296.0; }
   void choose_rate(size_t items);
   void set_capacities(size_t items, uint64_t bytes);
-  void end_period(size_t items, uint64_t bytes);
+  void end_period(size_t items, uint64_t bytes, bool sizes_count);
   void choose_leader(bool sizes_count);
   size_t first_rule(bool by_density) const;
   void count_bytes_used();
@@ -68,6 +72,7 @@ class ExpertPanel {
   size_t items_at_rate_ = 0;  // when the rate was chosen
   size_t to_thin_ = 0;        // experts that still hold keys sampled no longer
   uint64_t requests_ = 0;     // in this period
+  uint64_t period_ = kPeriodMin;
   size_t leader_ = 0;
   size_t bytes_used_ = 0;
 };

@@ -1,45 +1,51 @@
 #include "cacheserver/eviction/frequency_sketch.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <cstring>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace tidemark::cacheserver {
 namespace {
 
-constexpr size_t kWays = 32;
 constexpr uint16_t kCount = 0x000f;
-constexpr uint64_t kFingerprints = 0xfff0fff0fff0fff0;
-constexpr uint64_t kHalvedCounts = 0x0007000700070007;
+constexpr uint16_t kFingerprint = 0xfff0;
 
-using Ways = std::array<uint16_t, kWays>;
-
-Ways ways_of(const LineTable::Line& line) {
-  Ways ways;
-  std::memcpy(ways.data(), line.words.data(), sizeof ways);
-  return ways;
-}
+using Line = LineTable::Line;
+constexpr size_t kWays = std::tuple_size_v<decltype(Line::cells)>;
 
 uint16_t fingerprint_of(uint64_t hash) {
-  return static_cast<uint16_t>(hash >> 48) & static_cast<uint16_t>(~kCount);
+  return static_cast<uint16_t>(hash >> 48) & kFingerprint;
 }
 
-// A bit per way. Written so that compilers make vector code of it.
-template <typename Is>
-uint32_t find(const Ways& ways, Is&& is) {
+// A bit per way in which the bits of `mask` are `wanted`.
+uint32_t find(const Line& line, uint16_t mask, uint16_t wanted) {
   uint32_t found = 0;
-  for (size_t i = 0; i < kWays; ++i) found |= uint32_t{is(ways[i])} << i;
+#if defined(__SSE2__)
+  const __m128i masks = _mm_set1_epi16(static_cast<int16_t>(mask));
+  const __m128i value = _mm_set1_epi16(static_cast<int16_t>(wanted));
+  const auto equal = [&](size_t at) {
+    const __m128i cells = _mm_load_si128(reinterpret_cast<const __m128i*>(&line.cells[at]));
+    return _mm_cmpeq_epi16(_mm_and_si128(cells, masks), value);
+  };
+  for (size_t at = 0; at < kWays; at += 16) {
+    const __m128i both = _mm_packs_epi16(equal(at), equal(at + 8));
+    found |= static_cast<uint32_t>(_mm_movemask_epi8(both)) << at;
+  }
+#else
+  for (size_t i = 0; i < kWays; ++i) found |= uint32_t{(line.cells[i] & mask) == wanted} << i;
+#endif
   return found;
 }
 
-uint32_t find_fingerprint(const Ways& ways, uint16_t fingerprint) {
-  return find(ways, [fingerprint](uint16_t way) { return (way & ~kCount) == fingerprint && (way & kCount) != 0; });
+size_t first_of(uint32_t found) {
+  return static_cast<size_t>(std::countr_zero(found));
 }
 
-uint16_t least_count(const Ways& ways) {
+uint16_t least_count(const Line& line) {
   uint16_t least = kCount;
-  for (const uint16_t way : ways) least = std::min<uint16_t>(least, way & kCount);
+  for (const uint16_t cell : line.cells) least = std::min<uint16_t>(least, cell & kCount);
   return least;
 }
 
@@ -51,40 +57,34 @@ void FrequencySketch::start(size_t items) {
 }
 
 void FrequencySketch::increment(uint64_t hash) {
-  LineTable::Line& line = table_.get(hash);
-  Ways ways = ways_of(line);
+  Line& line = table_.get(hash);
   const uint16_t fingerprint = fingerprint_of(hash);
-  uint16_t* way = nullptr;
-  if (const uint32_t found = find_fingerprint(ways, fingerprint); found != 0) {
-    way = &ways[static_cast<size_t>(std::countr_zero(found))];
-    if ((*way & kCount) == kCount) return;
-    ++*way;
+  if (const uint32_t found = find(line, kFingerprint, fingerprint); found != 0) {
+    uint16_t& cell = line.cells[first_of(found)];
+    if ((cell & kCount) == kCount) return;
+    ++cell;
   } else {
     // Among the least often seen, any: which one depends on the hash.
-    const uint16_t least = least_count(ways);
-    const uint32_t given_up = find(ways, [least](uint16_t other) { return (other & kCount) == least; });
+    const uint32_t given_up = find(line, kCount, least_count(line));
     const int turn = static_cast<int>(hash >> 40 & (kWays - 1));
-    way = &ways[static_cast<size_t>(std::countr_zero(std::rotr(given_up, turn)) + turn) % kWays];
-    *way = fingerprint | 1;
+    line.cells[(first_of(std::rotr(given_up, turn)) + static_cast<size_t>(turn)) % kWays] = fingerprint | 1;
   }
-  std::memcpy(line.words.data(), ways.data(), sizeof ways);
   if (++accesses_ < kAccessesPerAgedLine) return;
   accesses_ = 0;
   age_one_line();
 }
 
 uint32_t FrequencySketch::frequency_of(uint64_t hash) const {
-  const LineTable::Line* line = is_started() ? table_.find(hash) : nullptr;
+  const Line* line = is_started() ? table_.find(hash) : nullptr;
   if (line == nullptr) return 0;
-  const Ways ways = ways_of(*line);
-  const uint32_t found = find_fingerprint(ways, fingerprint_of(hash));
-  return found == 0 ? 0 : ways[static_cast<size_t>(std::countr_zero(found))] & kCount;
+  const uint32_t found = find(*line, kFingerprint, fingerprint_of(hash));
+  return found == 0 ? 0 : line->cells[first_of(found)] & kCount;
 }
 
 void FrequencySketch::age_one_line() {
   if (next_aged_ >= table_.lines()) next_aged_ = 0;
-  if (LineTable::Line* line = table_.line_at(next_aged_)) {
-    for (uint64_t& word : line->words) word = (word & kFingerprints) | (word >> 1 & kHalvedCounts);
+  if (Line* line = table_.line_at(next_aged_)) {
+    for (uint16_t& cell : line->cells) cell = static_cast<uint16_t>((cell & kFingerprint) | (cell >> 1 & kCount >> 1));
   }
   ++next_aged_;
 }

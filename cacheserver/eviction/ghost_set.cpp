@@ -25,7 +25,7 @@ void GhostSet::set_capacity(size_t capacity) {
 void GhostSet::insert(uint64_t hash) {
   LineTable::Line& line = table_.get(hash);
   Ghost ghosts[kWays];
-  std::memcpy(ghosts, line.words.data(), sizeof ghosts);
+  std::memcpy(ghosts, line.cells.data(), sizeof ghosts);
   Ghost* oldest = ghosts;
   for (Ghost* ghost = ghosts; ghost != ghosts + kWays; ++ghost) {
     if (ghost->epoch == 0) {
@@ -35,7 +35,7 @@ void GhostSet::insert(uint64_t hash) {
     if (age_of(*ghost) > age_of(*oldest)) oldest = ghost;
   }
   *oldest = {.fingerprint = fingerprint_of(hash), .epoch = epoch_};
-  std::memcpy(line.words.data(), ghosts, sizeof ghosts);
+  std::memcpy(line.cells.data(), ghosts, sizeof ghosts);
   if (++inserted_ < epoch_length()) return;
   inserted_ = 0;
   if (++epoch_ == 0) epoch_ = 1;
@@ -45,12 +45,12 @@ bool GhostSet::take(uint64_t hash) {
   if (!is_started() || table_.find(hash) == nullptr) return false;
   LineTable::Line& line = table_.get(hash);
   Ghost ghosts[kWays];
-  std::memcpy(ghosts, line.words.data(), sizeof ghosts);
+  std::memcpy(ghosts, line.cells.data(), sizeof ghosts);
   for (Ghost& ghost : ghosts) {
     if (ghost.epoch == 0 || ghost.fingerprint != fingerprint_of(hash)) continue;
     const bool is_remembered = age_of(ghost) <= epochs_remembered();
     ghost = {};
-    std::memcpy(line.words.data(), ghosts, sizeof ghosts);
+    std::memcpy(line.cells.data(), ghosts, sizeof ghosts);
     if (is_remembered) return true;
   }
   return false;

@@ -22,7 +22,7 @@ class LineTable {
   static constexpr size_t kLinesMax = size_t{1} << 28;
   static constexpr size_t kSplitsPerCall = 2;
   struct alignas(64) Line {
-    std::array<uint64_t, 8> words;
+    std::array<uint16_t, 32> cells;
   };
 
   // Empty, with room for `lines`.

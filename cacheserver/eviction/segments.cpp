@@ -3,7 +3,7 @@
 namespace tidemark::cacheserver {
 
 void Segments::set_rule(double trial_share, Admission admission) {
-  trial_share_ = trial_share;
+  trial_share_ = fixed(trial_share);
   admission_ = admission;
   const size_t target = trial_target();
   to_shrink_ = trial_ > target ? trial_ - target : 0;
@@ -17,7 +17,7 @@ void Segments::insert(ItemId id, bool is_remembered) {
   lists_.push_newest(list(skips_trial ? kProbationList : kTrialList), id);
   ++size_of(state);
   if (trial_ > trial_target()) move(oldest(kTrialList), kProbationList, kProbation);
-  move_towards_shares();
+  if (is_moving()) move_towards_shares();
 }
 
 void Segments::insert_main(ItemId id) {
@@ -34,7 +34,7 @@ void Segments::hit(ItemId id) {
     move(id, kProtectedList, kProtected);
     if (protected_ > protected_target()) move(oldest(kProtectedList), kProbationList, kProbation);
   }
-  move_towards_shares();
+  if (is_moving()) move_towards_shares();
 }
 
 void Segments::remove(ItemId id) {
@@ -51,15 +51,6 @@ ItemId Segments::next_to_leave() const {
 
 size_t& Segments::size_of(State state) {
   return state == kProtected ? protected_ : state == kProbation ? probation_ : trial_;
-}
-
-size_t Segments::trial_target() const {
-  return std::max<size_t>(1, static_cast<size_t>(static_cast<double>(size()) * trial_share_));
-}
-
-size_t Segments::protected_target() const {
-  const size_t main = size() - std::min(size(), trial_target());
-  return static_cast<size_t>(static_cast<double>(main) * kProtectedShare);
 }
 
 void Segments::move(ItemId id, List to, State state) {

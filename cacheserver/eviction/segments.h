@@ -62,15 +62,19 @@ class Segments {
   ItemId oldest(List which) const { return lists_.oldest(list(which)); }
   State state_of(ItemId id) const { return static_cast<State>(lists_.memory().at(id).policy_marks()); }
   size_t& size_of(State state);
-  size_t trial_target() const;
-  size_t protected_target() const;
+  // Shares as fractions of 2^32, rounded up so that a tenth of ten is one.
+  static constexpr uint64_t fixed(double share) { return static_cast<uint64_t>(share * 4294967296.0 + 0.999); }
+  static size_t part_of(size_t whole, uint64_t share) { return whole * share >> 32; }
+  size_t trial_target() const { return std::max<size_t>(1, part_of(size(), trial_share_)); }
+  size_t protected_target() const { return part_of(size() - std::min(size(), trial_target()), fixed(kProtectedShare)); }
+  bool is_moving() const { return to_shrink_ + to_fill_ > 0 || protected_ > protected_target(); }
   void move(ItemId id, List to, State state);
   void move_towards_shares();
 
   ItemLists& lists_;
   uint32_t first_list_;
   size_t trial_ = 0, probation_ = 0, protected_ = 0;  // items
-  double trial_share_ = 0.1;
+  uint64_t trial_share_ = fixed(0.1);
   Admission admission_ = Admission::kSecondHit;
   size_t to_shrink_ = 0, to_fill_ = 0;  // items the trial still has to give or take since the rule changed
   Dice dice_;
