@@ -13,8 +13,9 @@ void ExpertPanel::start(size_t items, uint64_t bytes, bool sizes_count) {
   stop();
   leader_ = first_rule(sizes_count);
   choose_rate(items);
-  for (const Rule& rule : rules_) experts_.push_back({std::make_unique<ShadowCache>(rule, sketch_), 0});
-  sketch_.start(std::max<size_t>(16, static_cast<size_t>(static_cast<double>(items) * rate())));
+  const auto sampled = static_cast<size_t>(static_cast<double>(items) * rate());
+  for (const Rule& rule : rules_) experts_.push_back({std::make_unique<ShadowCache>(rule, sketch_, sampled), 0});
+  sketch_.start(std::max<size_t>(16, sampled));
   set_capacities(items, bytes);
 }
 
@@ -25,7 +26,10 @@ void ExpertPanel::stop() {
 }
 
 void ExpertPanel::request(uint64_t hash, uint32_t bytes) {
-  if (to_thin_ > 0) experts_[--to_thin_].shadow->keep([this](uint64_t kept) { return is_sampled(kept); });
+  if (to_thin_ > 0) {
+    ShadowCache& shadow = *experts_[to_thin_ - 1].shadow;
+    if (shadow.keep_some([this](uint64_t kept) { return is_sampled(kept); })) --to_thin_;
+  }
   sketch_.increment(hash);
   const double worth = goal_ == Goal::kObjectHits ? 1 : static_cast<double>(bytes);
   for (Expert& expert : experts_) {

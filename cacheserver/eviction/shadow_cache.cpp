@@ -6,7 +6,8 @@
 namespace tidemark::cacheserver {
 namespace {
 
-constexpr size_t kItemsFirst = 64;
+constexpr size_t kItemsPerStep = 64;
+constexpr size_t kItemsPerBucketMax = 4;
 constexpr unsigned kItemShift = 5;
 
 ItemMemory memory_of(void* items) {
@@ -15,15 +16,17 @@ ItemMemory memory_of(void* items) {
 
 }  // namespace
 
-ShadowCache::ShadowCache(Rule rule, const FrequencySketch& sketch)
+ShadowCache::ShadowCache(Rule rule, const FrequencySketch& sketch, size_t items_expected)
     : rule_(rule),
       sketch_(sketch),
       items_(1),
-      buckets_(kItemsFirst),
+      buckets_(std::bit_ceil(std::clamp(items_expected, kItemsPerStep, kItemsMax))),
       lists_(memory_of(items_.data()), Segments::kLists + (rule.by_density ? DensityWheel::kLists : 0)),
       segments_(lists_, 0),
       wheel_(lists_, Segments::kLists) {
   segments_.set_rule(rule.trial_share, rule.admission);
+  items_.reserve(std::min(items_expected + items_expected / 4, kItemsMax));  // untouched memory costs nothing
+  lists_.rebase(memory_of(items_.data()));
 }
 
 bool ShadowCache::request(uint64_t hash, uint32_t bytes) {
@@ -48,7 +51,7 @@ bool ShadowCache::request(uint64_t hash, uint32_t bytes) {
 }
 
 size_t ShadowCache::bytes_used() const {
-  return sizeof *this + items_.capacity() * sizeof(Item) + buckets_.capacity() * sizeof(ItemId) + lists_.bytes_used();
+  return sizeof *this + items_.size() * sizeof(Item) + buckets_.capacity() * sizeof(ItemId) + lists_.bytes_used();
 }
 
 ItemId ShadowCache::find(uint64_t hash) const {
@@ -96,14 +99,14 @@ void ShadowCache::erase(ItemId id) {
 
 void ShadowCache::grow_items() {
   const size_t before = items_.size();
-  const size_t after = std::max(kItemsFirst, before + before / 2);
+  const size_t after = before + kItemsPerStep;
   items_.resize(after);
   lists_.rebase(memory_of(items_.data()));
   for (size_t id = after; id-- > before;) {
     items_[id].next = first_free_;
     first_free_ = static_cast<ItemId>(id);
   }
-  if (after > buckets_.size()) resize_buckets(std::bit_ceil(after));
+  if (after > buckets_.size() * kItemsPerBucketMax) resize_buckets(std::bit_ceil(after));
 }
 
 void ShadowCache::resize_buckets(size_t count) {

@@ -5,6 +5,7 @@
 // with SHARDS", FAST 2015, and "Cache Modeling and Optimization using Miniature Simulations", USENIX ATC 2017.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -25,18 +26,20 @@ struct Rule {
 class ShadowCache {
  public:
   static constexpr size_t kItemsMax = size_t{1} << 17;
+  static constexpr size_t kKeptPerCall = 256;
 
   // The sketch, shared by all models of a cache, outlives it; its owner counts every request in it first.
-  ShadowCache(Rule rule, const FrequencySketch& sketch);
+  // `items_expected`: room is set aside for about so many, so that growing costs nothing at once.
+  ShadowCache(Rule rule, const FrequencySketch& sketch, size_t items_expected = 0);
   ShadowCache(const ShadowCache&) = delete;
   ShadowCache& operator=(const ShadowCache&) = delete;
 
   // A request for a sampled key: true if it would have been a hit. A miss brings it in.
   bool request(uint64_t hash, uint32_t bytes);
   void set_capacity(uint64_t bytes) { bytes_max_ = bytes; }
-  // Forgets the keys that are sampled no longer.
+  // Forgets keys that are sampled no longer, looking at the next few of its places; true when it has seen all.
   template <typename IsSampled>
-  void keep(IsSampled&& is_sampled);
+  bool keep_some(IsSampled&& is_sampled);
 
   size_t size() const { return size_; }
   const Rule& rule() const { return rule_; }
@@ -69,16 +72,22 @@ class ShadowCache {
   Segments segments_;
   DensityWheel wheel_;
   ItemId first_free_ = kNoItem;
+  size_t next_kept_ = 1;
   size_t size_ = 0;
   uint64_t bytes_ = 0;
   uint64_t bytes_max_ = 0;
 };
 
 template <typename IsSampled>
-void ShadowCache::keep(IsSampled&& is_sampled) {
-  for (ItemId id = 1; id < items_.size(); ++id) {
-    if (items_[id].bytes != 0 && !is_sampled(items_[id].hash)) erase(id);
+bool ShadowCache::keep_some(IsSampled&& is_sampled) {
+  const size_t end = std::min(items_.size(), next_kept_ + kKeptPerCall);
+  for (; next_kept_ < end; ++next_kept_) {
+    const Item& item = items_[next_kept_];
+    if (item.bytes != 0 && !is_sampled(item.hash)) erase(static_cast<ItemId>(next_kept_));
   }
+  if (end < items_.size()) return false;
+  next_kept_ = 1;
+  return true;
 }
 
 }  // namespace tidemark::cacheserver
