@@ -5,7 +5,7 @@
 //          └── a sample ──> panel of models ── the leading rule ──> segments or density wheel ──> victim
 //
 // Value per byte leads from the start where the items' sizes vary widely, and only there; the rules of segments must
-// then promise a fifth more hits to take over.
+// then promise half as many hits again to take over.
 //
 // A new leader's share of the trial is approached period by period, its admission applies at once, and a change between
 // segments and density wheel moves a few items per call until all have moved.

@@ -27,7 +27,7 @@ class ExpertPanel {
   static constexpr uint64_t kPeriodMin = 1000;
   static constexpr double kDecay = 0.9;
   static constexpr double kLeadNeeded = 1.01;             // for a change of rules: less is noise
-  static constexpr double kLeadNeededAgainstSizes = 1.2;  // to count sizes no longer: every item has to move
+  static constexpr double kLeadNeededAgainstSizes = 1.5;  // to count sizes no longer: every item has to move
 
   // `rules` outlives the panel.
   ExpertPanel(std::span<const Rule> rules, Goal goal) : rules_(rules), goal_(goal) {}
