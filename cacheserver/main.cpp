@@ -29,12 +29,14 @@ void declare(io::Options& options, Flags& flags) {
   options.text("port", flags.port,
                "RESP port of worker 0, worker i listens on port + i; 0 = any; auto = the port in the topology, 6379 "
                "without one");
-  options.number("threads", flags.server.threads, {.max = cacheserver::io::kWorkersMax},
-                 "workers, each with its own port; 0 = as the topology says, 1 without one. Without a topology a client gets "
-                 "every key at each of them");
+  options.number(
+      "threads", flags.server.threads, {.max = cacheserver::io::kWorkersMax},
+      "workers, each with its own port; 0 = as the topology says, 1 without one. Without a topology a client gets "
+      "every key at each of them");
   options.memory("memory", flags.server.memory_bytes_max,
                  "memory of the entries of this node, as in 1gb; 0 = no limit");
-  options.choice("policy", flags.server.policy, {"lru", "allkeys-lru", "s3fifo", "noeviction"},
+  options.choice("policy", flags.server.policy,
+                 {"adaptive", "adaptive-byte", "lru", "allkeys-lru", "s3fifo", "gdsf", "noeviction"},
                  "what gives way when memory is full");
   options.text("topology", flags.server.topology, "topology store, file:DIR; without it the node is alone");
   options.text("node", flags.server.node_id, "id of this node in the topology");

@@ -49,7 +49,7 @@ SetResult set_number(CommandContext& context, std::string_view text) {
 
 SetResult set_maxmemory(CommandContext& context, std::string_view text) {
   SetResult problem = set_memory<&WorkerConfig::memory_bytes_max>(context, text);
-  if (problem.empty()) context.keyspace.set_memory_limit(context.worker.config().memory_bytes_max);
+  if (problem.empty()) context.keyspace.set_memory_limit(context.worker.config().keyspace_bytes_max());
   return problem;
 }
 

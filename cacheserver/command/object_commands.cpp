@@ -34,7 +34,7 @@ void object_refcount_command(CommandContext& context, Arguments arguments) {
 void object_idletime_command(CommandContext& context, Arguments arguments) {
   const Entry* entry = look(context, arguments[2]);
   if (entry == nullptr) return;
-  auto seconds = context.keyspace.policy().idle_seconds(*entry, context.now);
+  auto seconds = context.keyspace.idle_seconds(*entry, context.now);
   if (seconds) return context.reply.integer(static_cast<int64_t>(*seconds));
   context.reply.error(
       "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between "
@@ -45,7 +45,7 @@ void object_idletime_command(CommandContext& context, Arguments arguments) {
 void object_freq_command(CommandContext& context, Arguments arguments) {
   const Entry* entry = look(context, arguments[2]);
   if (entry == nullptr) return;
-  auto frequency = context.keyspace.policy().frequency(*entry);
+  auto frequency = context.keyspace.frequency(*entry);
   if (frequency) return context.reply.integer(static_cast<int64_t>(*frequency));
   context.reply.error(
       "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "

@@ -53,6 +53,8 @@ void memory_usage(CommandContext& context, Arguments arguments) {
 
 void memory_stats(CommandContext& context, Arguments) {
   const MemoryBudget& memory = context.keyspace.memory();
+  const MemoryReport report = context.keyspace.memory_report();
+  const uint64_t keys = context.keyspace.size();
   uint64_t clients = 0;
   for (const auto& [id, session] : context.worker.sessions()) {
     clients += sizeof(Session) + session->query_buffer_bytes + session->output_buffer_bytes;
@@ -61,9 +63,16 @@ void memory_stats(CommandContext& context, Arguments) {
       {"peak.allocated", std::max(context.worker.stats().memory_bytes_peak.get(), memory.bytes_used)},
       {"total.allocated", memory.bytes_used},
       {"clients.normal", clients},
-      {"keys.count", context.keyspace.size()},
-      {"keys.bytes-per-key", context.keyspace.size() == 0 ? 0 : memory.bytes_used / context.keyspace.size()},
-      {"dataset.bytes", memory.bytes_used},
+      {"keys.count", keys},
+      {"keys.bytes-per-key", keys == 0 ? 0 : memory.bytes_used / keys},
+      {"dataset.bytes", report.entries + report.far_values},
+      {"overhead.tables", report.tables},
+      {"overhead.policy", report.policy},
+      {"far.values", report.far_values},
+      {"allocator.held", memory.bytes_held},
+      {"allocator.holes", report.holes},
+      {"allocator.blocks-moved", report.blocks_moved},
+      {"flushed.bytes", report.flushed},
       {"maxmemory", memory.bytes_max},
   };
   context.reply.map(std::size(fields));

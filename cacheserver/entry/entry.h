@@ -1,13 +1,14 @@
-// One cached item in one allocation: a 12-byte head, optional sections, the key, the value. docs/ENTRY_LAYOUT.md is the
-// map.
+// One cached item, in a block of the worker's heap: a 12-byte head, optional sections, the key, the value.
+// docs/ENTRY_LAYOUT.md is the map, memory/block.h the one of the block.
 //
-//     0        4        8     10     11      12
-//     | policy | value  | key | type | flags | [wide key 4] [expiry 12] [claims 40] key value
+//     0        4        8       9       10         11           12
+//     | word 0 | word 1 | block | marks | key size | value size | [sizes 8] [expiry 16] [claims 40] key value
 //
-// An item without a time to live and without claims pays 12 bytes (and the allocator's own). Only entries filled from a
-// database carry EntryClaims: which commits the value is proven to contain.
+// An item without a time to live and without claims pays 12 bytes. Only entries filled from a database carry
+// EntryClaims: which commits the value is proven to contain. A value of kFarValueBytes and more lies in pages of its
+// own, and the entry holds the address.
 //
-// Invariants: key and sections never change size in place; the policy word belongs to the eviction policy alone.
+// Invariants: key and sections never change size in place; the words and the low marks belong to the eviction policy.
 // Threads: owned by one worker's Keyspace; references live until the next call that changes the keyspace. I/O: none.
 #pragma once
 
@@ -18,12 +19,15 @@
 
 #include "base/clock.h"
 #include "base/proof/lsn.h"
+#include "cacheserver/memory/block.h"
 
 namespace tidemark::cacheserver {
 
 inline constexpr size_t kValueBytesMax = size_t{512} << 20;  // as in Redis; the same bound holds for keys
+inline constexpr size_t kFarValueBytes = size_t{64} << 10;   // from here on a value lies in pages of its own
+inline constexpr size_t kKeyBytesMax = size_t{128} << 10;    // a key lies in its block, always
 
-enum class ValueType : uint8_t { kString = 0 };  // a nibble: 15 more to come
+enum class ValueType : uint8_t { kString = 0 };
 enum class ValueEncoding : uint8_t {
   kText = 0,        // the bytes as they came
   kEditedText = 1,  // edited in place (APPEND, SETRANGE): OBJECT ENCODING says "raw"
@@ -50,7 +54,9 @@ struct EntryClaims {
   bool operator==(const EntryClaims&) const = default;
 };
 
-class Entry {
+class FarValue;
+
+class Entry : public ItemHead {
  public:
   // What decides the size of an entry.
   struct Shape {
@@ -58,81 +64,80 @@ class Entry {
     size_t value_size = 0;
     bool has_expiry = false;
     bool has_claims = false;
+
+    bool is_far() const { return value_size >= kFarValueBytes; }
+    bool is_small() const { return key_size <= kSmallSizeMax && value_size <= kSmallSizeMax; }
   };
-  static size_t bytes_needed(const Shape& shape);
-  // Key and value are left for the caller to write (key_mutable, value_mutable). Ends in destroy().
-  static Entry* create(const Shape& shape);
-  static void destroy(Entry* entry);
+  static size_t bytes_needed(const Shape& shape);  // in its block
 
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
 
-  std::string_view key() const { return {key_begin(), key_size()}; }
-  std::string_view value() const { return {value_begin(), value_size_}; }
+  std::string_view key() const { return {key_begin(), key_bytes()}; }
+  std::string_view value() const { return {value_begin(), value_bytes()}; }
   char* value_mutable() { return const_cast<char*>(value_begin()); }
-  ValueType type() const { return static_cast<ValueType>(type_and_encoding_ >> 4); }
-  ValueEncoding encoding() const { return static_cast<ValueEncoding>(type_and_encoding_ & 15); }
+  ValueType type() const { return static_cast<ValueType>(marks >> kTypeShift); }
+  ValueEncoding encoding() const { return static_cast<ValueEncoding>(marks >> kEncodingShift & 1); }
   void set_encoding(ValueEncoding encoding) {
-    type_and_encoding_ = static_cast<uint8_t>((type_and_encoding_ & 0xf0) | static_cast<uint8_t>(encoding));
+    marks = static_cast<uint8_t>((marks & ~(1u << kEncodingShift)) | static_cast<unsigned>(encoding) << kEncodingShift);
   }
 
-  bool has_expiry_section() const { return flags_ & kHasExpiry; }
+  bool has_expiry_section() const { return (block & kBlockHasExpiry) != 0; }
   std::optional<Instant> expires_at() const;
   bool is_expired(Instant now) const {
-    if (!has_expiry_section()) return false;
+    if (!has_expiry_section()) [[likely]]
+      return false;
     auto at = expires_at();
     return at && *at <= now;
   }
 
-  bool has_claims() const { return flags_ & kHasClaims; }  // true: filled from a database, guarded by freshness
-  EntryClaims claims() const;                              // requires has_claims()
-  void set_claims(const EntryClaims& claims);              // requires has_claims()
+  bool has_claims() const { return (block & kBlockHasClaims) != 0; }  // true: filled from a database
+  EntryClaims claims() const;                                         // requires has_claims()
+  void set_claims(const EntryClaims& claims);                         // requires has_claims()
 
-  uint32_t policy_word() const { return policy_word_; }
-  void set_policy_word(uint32_t word) { policy_word_ = word; }
+  bool is_far() const { return kind_of(*this) == BlockKind::kFar; }
+  FarValue* far_value() const;  // requires is_far()
 
-  // What the process really pays for it: the allocator's block with its header.
-  size_t bytes_allocated() const;
+  // Makes an entry of a fresh block, whose heap bits stay; sections are zero. Key and value are the caller's to write,
+  // who owns the table that the entry goes into.
+  void form(const Shape& shape);
 
  private:
   friend class Keyspace;
   friend class ExpiryWheel;
-  enum Flag : uint8_t { kHasWideKey = 1, kHasExpiry = 2, kHasClaims = 4, kHasVersion = 8 };
-  static constexpr size_t kWideKeyBytes = 4;
-  static constexpr size_t kExpiryBytes = 12;  // i64 microseconds (0 = none), u32 timer
-  static constexpr size_t kClaimsBytes = 40;
-  static constexpr uint16_t kWideKeyMark = 0xffff;
   static constexpr int64_t kNever = 0;
-  static constexpr size_t kSmallBlockBytes = 64;
+  static constexpr unsigned kEncodingShift = 4, kTypeShift = 5;  // in marks: one bit, three bits
 
   Entry() = default;
 
-  const char* sections() const { return reinterpret_cast<const char*>(this) + sizeof(Entry); }
-  size_t expiry_offset() const { return flags_ & kHasWideKey ? kWideKeyBytes : 0; }
-  size_t claims_offset() const { return expiry_offset() + (flags_ & kHasExpiry ? kExpiryBytes : 0); }
-  size_t key_offset() const { return claims_offset() + (flags_ & kHasClaims ? kClaimsBytes : 0); }
-  const char* key_begin() const { return sections() + key_offset(); }
+  bool is_wide() const { return kind_of(*this) != BlockKind::kSmall; }
+  const char* bytes() const { return reinterpret_cast<const char*>(this); }
+  char* bytes() { return reinterpret_cast<char*>(this); }
+  size_t expiry_offset() const { return sizeof(ItemHead) + (is_wide() ? kSizesBytes : 0); }
+  size_t claims_offset() const { return expiry_offset() + (has_expiry_section() ? kExpiryBytes : 0); }
+  size_t key_offset() const { return claims_offset() + (has_claims() ? kClaimsBytes : 0); }
+  const char* key_begin() const { return bytes() + key_offset(); }
   char* key_mutable() { return const_cast<char*>(key_begin()); }
-  size_t key_size() const { return key_size_ != kWideKeyMark ? key_size_ : wide_key_size(); }
-  size_t wide_key_size() const;
-  const char* value_begin() const { return key_begin() + key_size(); }
+  size_t key_bytes() const { return is_wide() ? load_at<uint32_t>(bytes() + sizeof(ItemHead)) : key_size; }
+  size_t value_bytes() const { return is_wide() ? load_at<uint32_t>(bytes() + sizeof(ItemHead) + 4) : value_size; }
+  const char* value_begin() const;
+  Shape shape() const {
+    return {.key_size = key_bytes(),
+            .value_size = value_bytes(),
+            .has_expiry = has_expiry_section(),
+            .has_claims = has_claims()};
+  }
+
+  void set_far_value(FarValue* value);
+  // Requires that the block has room for `size` bytes of value, in the same kind of block.
+  void set_value_size(size_t size);
 
   // Requires has_expiry_section(); only the keyspace sets it, for the timer must follow.
   void set_expiry(std::optional<Instant> expires_at);
-  uint32_t timer() const;
-  void set_timer(uint32_t timer);
-  // Requires that the block has room for `size` bytes of value.
-  void set_value_size(size_t size) { value_size_ = static_cast<uint32_t>(size); }
-  // Sections are the same, the block is large enough.
-  bool has_room_for(const Shape& shape) const;
-  // And at most half of it would lie idle.
-  bool fits_in_place(const Shape& shape) const;
-
-  uint32_t policy_word_ = 0;
-  uint32_t value_size_ = 0;
-  uint16_t key_size_ = 0;
-  uint8_t type_and_encoding_ = 0;
-  uint8_t flags_ = 0;
+  uint32_t timer_next() const { return load_at<uint32_t>(bytes() + expiry_offset() + 8); }
+  uint32_t timer_previous() const { return load_at<uint32_t>(bytes() + expiry_offset() + 12); }
+  void set_timer_next(uint32_t id) { store_at(bytes() + expiry_offset() + 8, id); }
+  void set_timer_previous(uint32_t id) { store_at(bytes() + expiry_offset() + 12, id); }
 };
 static_assert(sizeof(Entry) == 12);
 

@@ -1,17 +1,16 @@
 #include "cacheserver/entry/value_pin.h"
 
-#include <cstring>
-#include <new>
+#include "cacheserver/entry/far_value.h"
 
 namespace tidemark::cacheserver {
 
+static_assert(kPinnedBytesMin == kFarValueBytes, "what lies in pages of its own neither moves nor changes while held");
+
 ValuePin pin_value(const Entry& entry) {
-  const std::string_view value = entry.value();
-  if (value.size() < kPinnedBytesMin) return {};
-  char* copy = new (std::nothrow) char[value.size()];
-  if (copy == nullptr) return {};
-  std::memcpy(copy, value.data(), value.size());
-  return {{copy, value.size()}, copy, [](void* owner) { delete[] static_cast<char*>(owner); }};
+  if (!entry.is_far()) return {};
+  FarValue* value = entry.far_value();
+  value->hold();
+  return {entry.value(), value, [](void* owner) { static_cast<FarValue*>(owner)->drop(); }};
 }
 
 }  // namespace tidemark::cacheserver

@@ -41,6 +41,9 @@ class ItemMemory {
   ItemMemory(std::byte* base, unsigned shift) : base_(base), shift_(shift) {}
 
   ItemHead& at(ItemId id) const { return *reinterpret_cast<ItemHead*>(base_ + (uint64_t{id} << shift_)); }
+  ItemId id_of(const ItemHead& head) const {
+    return static_cast<ItemId>(static_cast<uint64_t>(reinterpret_cast<const std::byte*>(&head) - base_) >> shift_);
+  }
   void prefetch(ItemId id) const { __builtin_prefetch(base_ + (uint64_t{id} << shift_), 1); }
 
  private:

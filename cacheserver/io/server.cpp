@@ -30,6 +30,7 @@ using tidemark::io::Log;
 using tidemark::io::steady_now;
 using tidemark::io::TopologyStoreFile;
 
+constexpr uint64_t kProcessBytes = 10 << 20;  // resident size of an idle node, and room for its buffers
 constexpr uint64_t kDescriptorsBeside = 64;  // listeners, logs, topology watch, admin HTTP
 
 // The soft limit of open files is raised to what the clients need, as far as the hard limit allows.
@@ -141,6 +142,7 @@ class ServerOfWorkers final : public Server {
   Worker::Options worker_options(uint32_t index, uint64_t incarnation) const {
     WorkerConfig config;
     config.memory_bytes_max = options_.memory_bytes_max / options_.threads;
+    config.process_bytes = kProcessBytes / options_.threads;
     config.memory_policy = policy_of_redis_name(options_.policy);
     config.clients_max = (options_.clients_max + options_.threads - 1) / options_.threads;
     config.bind = options_.bind;

@@ -34,7 +34,7 @@ struct ServerOptions {
   std::optional<uint16_t> port;   // of worker 0; 0 = any; nothing: the registered port, alone kDefaultPort
   uint32_t threads = 0;           // 0: as the topology says, alone 1
   uint64_t memory_bytes_max = 0;  // of the node; 0 = no limit
-  std::string policy = "lru";
+  std::string policy = "adaptive";
   std::string topology;  // "file:DIR"; empty: alone
   std::string node_id = "local";
   uint16_t metrics_port = 0;      // 0 = any

@@ -19,39 +19,48 @@ uint64_t tick_after(Instant at) {
 
 }  // namespace
 
-// Nodes 0 to kListHeads - 1 are the heads of the lists; index 0 doubles as "none", for no entry ever gets a head.
-ExpiryWheel::ExpiryWheel() {
-  static_assert(kListHeads % kChunkNodes == 0);
-  while (chunks_.size() * kChunkNodes < kListHeads) chunks_.push_back(std::make_unique<Node[]>(kChunkNodes));
-  for (uint32_t i = 0; i < kListHeads; ++i) node(i).next = node(i).previous = i;
+ExpiryWheel::ExpiryWheel(ItemMemory memory) : memory_(memory) {
+  for (uint32_t i = 0; i < kListHeads; ++i) heads_[i] = {kFirstHead + i, kFirstHead + i};
+}
+
+void ExpiryWheel::set_next(ItemId id, ItemId next) {
+  if (id < kFirstHead) {
+    entry(id).set_timer_next(next);
+  } else {
+    heads_[id - kFirstHead].next = next;
+  }
+}
+
+void ExpiryWheel::set_previous(ItemId id, ItemId previous) {
+  if (id < kFirstHead) {
+    entry(id).set_timer_previous(previous);
+  } else {
+    heads_[id - kFirstHead].previous = previous;
+  }
 }
 
 void ExpiryWheel::schedule(Entry& entry, Instant at, Instant now) {
   if (size_ == 0) start_at(now);
-  uint32_t index = entry.timer();
-  if (index != 0) {
-    unlink(index);
+  if (entry.timer_next() != kNoItem) {
+    unlink(entry);
   } else {
-    index = take_node();
-    node(index).entry = &entry;
-    entry.set_timer(index);
     ++size_;
   }
-  link(index, tick_after(at));
+  link(entry, tick_after(at));
 }
 
 void ExpiryWheel::cancel(Entry& entry) {
-  uint32_t index = entry.timer();
-  if (index == 0) return;
-  unlink(index);
-  node(index) = {.entry = nullptr, .next = free_, .previous = 0};
-  free_ = index;
-  entry.set_timer(0);
+  if (!entry.has_expiry_section() || entry.timer_next() == kNoItem) return;
+  unlink(entry);
+  entry.set_timer_next(kNoItem);
   --size_;
 }
 
 void ExpiryWheel::on_move(Entry& to) {
-  if (to.timer() != 0) node(to.timer()).entry = &to;
+  if (!to.has_expiry_section() || to.timer_next() == kNoItem) return;
+  const ItemId id = memory_.id_of(to);
+  set_next(to.timer_previous(), id);
+  set_previous(to.timer_next(), id);
 }
 
 bool ExpiryWheel::run(Instant now, size_t work_max, const std::function<void(Entry&)>& expire) {
@@ -63,15 +72,20 @@ bool ExpiryWheel::run(Instant now, size_t work_max, const std::function<void(Ent
       return false;
     }
     if (ticks == kEmptyTicksPerRun || !cascade(work)) return true;
-    const auto head = static_cast<uint32_t>(current_ % kRingSlots);
-    while (node(head).next != head) {
+    const ItemId head = kFirstHead + static_cast<ItemId>(current_ % kRingSlots);
+    while (next_of(head) != head) {
       if (work-- == 0) return true;
-      Entry& due = *node(node(head).next).entry;
-      expire(due);
+      expire(entry(next_of(head)));
     }
     ++current_;
   }
   return false;
+}
+
+Entry* ExpiryWheel::first_due(Instant now) const {
+  if (size_ == 0 || current_ > micros_of(now) >> kTickBits) return nullptr;
+  const ItemId head = kFirstHead + static_cast<ItemId>(current_ % kRingSlots);
+  return next_of(head) == head ? nullptr : &entry(next_of(head));
 }
 
 // When a ring has gone round, the next list of the ring above is dealt out to the rings below.
@@ -79,54 +93,42 @@ bool ExpiryWheel::cascade(size_t& work) {
   for (int ring = 1; ring < kRings; ++ring) {
     const int shift = ring * kRingBits;
     if ((current_ & ((uint64_t{1} << shift) - 1)) != 0) break;
-    const auto head = static_cast<uint32_t>(ring * kRingSlots + (current_ >> shift) % kRingSlots);
-    while (node(head).next != head) {
+    const auto list = static_cast<ItemId>(static_cast<uint64_t>(ring) * kRingSlots + (current_ >> shift) % kRingSlots);
+    const ItemId head = kFirstHead + list;
+    while (next_of(head) != head) {
       if (work == 0) return false;
       --work;
-      uint32_t index = node(head).next;
-      unlink(index);
-      link(index, tick_after(*node(index).entry->expires_at()));
+      Entry& dealt = entry(next_of(head));
+      unlink(dealt);
+      link(dealt, tick_after(*dealt.expires_at()));
     }
   }
   return true;
 }
 
-uint32_t ExpiryWheel::head_of(uint64_t tick) const {
+ItemId ExpiryWheel::head_of(uint64_t tick) const {
   constexpr uint64_t kHorizon = (uint64_t{1} << (kRings * kRingBits)) - 1;
   tick = std::clamp(tick, current_, current_ + kHorizon);
   const uint64_t distance = tick - current_;
   int ring = 0;
   while (distance >> ((ring + 1) * kRingBits) != 0) ++ring;
-  return static_cast<uint32_t>(static_cast<uint64_t>(ring) * kRingSlots + (tick >> (ring * kRingBits)) % kRingSlots);
+  return kFirstHead +
+         static_cast<ItemId>(static_cast<uint64_t>(ring) * kRingSlots + (tick >> (ring * kRingBits)) % kRingSlots);
 }
 
-void ExpiryWheel::link(uint32_t index, uint64_t tick) {
-  const uint32_t head = head_of(tick);
-  const uint32_t last = node(head).previous;
-  node(index).next = head;
-  node(index).previous = last;
-  node(last).next = index;
-  node(head).previous = index;
+void ExpiryWheel::link(Entry& entry, uint64_t tick) {
+  const ItemId head = head_of(tick);
+  const ItemId id = memory_.id_of(entry);
+  const ItemId last = heads_[head - kFirstHead].previous;
+  entry.set_timer_next(head);
+  entry.set_timer_previous(last);
+  set_next(last, id);
+  heads_[head - kFirstHead].previous = id;
 }
 
-void ExpiryWheel::unlink(uint32_t index) {
-  const Node& gone = node(index);
-  node(gone.previous).next = gone.next;
-  node(gone.next).previous = gone.previous;
-}
-
-uint32_t ExpiryWheel::take_node() {
-  if (free_ == 0) {
-    auto first = static_cast<uint32_t>(chunks_.size() * kChunkNodes);
-    chunks_.push_back(std::make_unique<Node[]>(kChunkNodes));
-    for (uint32_t i = kChunkNodes; i-- > 0;) {
-      node(first + i).next = free_;
-      free_ = first + i;
-    }
-  }
-  uint32_t index = free_;
-  free_ = node(index).next;
-  return index;
+void ExpiryWheel::unlink(Entry& entry) {
+  set_next(entry.timer_previous(), entry.timer_next());
+  set_previous(entry.timer_next(), entry.timer_previous());
 }
 
 void ExpiryWheel::start_at(Instant now) {

@@ -1,6 +1,13 @@
 #include "cacheserver/keyspace/hash_table.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "base/invariant.h"
@@ -8,41 +15,34 @@
 namespace tidemark::cacheserver {
 namespace {
 
-// A place: link bit 63, tag of 15 bits, address bits 47..4, slot & 15. Empty is 0; a tag is never 0.
-constexpr uint64_t kLink = uint64_t{1} << 63;
-constexpr uint64_t kAddress = 0x0000fffffffffff0;
-constexpr uint64_t kMatch = ~kAddress;
-constexpr size_t kLast = TableGroup::kPlaces - 1;
+constexpr size_t kPlaces = TableGroup::kPlaces;
+constexpr uint32_t kPlaceBits = (1u << kPlaces) - 1;
 
-constexpr size_t kFullPercent = 80;    // grow beyond
-constexpr size_t kSparsePercent = 20;  // shrink below
-constexpr size_t kGroupsMin = 1;
-
-uint64_t signature(uint64_t hash, Slot slot) {
-  uint64_t tag = hash & 0x7fff;
-  return (tag == 0 ? 1 : tag) << 48 | (slot & 15);
+// One bit per place whose tag is `tag`.
+uint32_t matches(const TableGroup& group, uint8_t tag) {
+#ifdef __SSE2__
+  const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(group.tags));
+  const __m128i wanted = _mm_set1_epi8(static_cast<char>(tag));
+  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(tags, wanted))) & kPlaceBits;
+#else
+  uint32_t bits = 0;
+  for (size_t i = 0; i < kPlaces; ++i) bits |= static_cast<uint32_t>(group.tags[i] == tag) << i;
+  return bits;
+#endif
 }
 
-uint64_t signature(const KeyRef& ref) {
-  return signature(ref.hash, ref.slot);
+uint32_t free_places(const TableGroup& group) {
+  return matches(group, 0);
 }
-uint64_t place_of(uint64_t signature, const Entry* entry) {
-  return signature | reinterpret_cast<uint64_t>(entry);
+uint32_t used_places(const TableGroup& group) {
+  return ~free_places(group) & kPlaceBits;
 }
-Entry* entry_at(uint64_t place) {
-  return reinterpret_cast<Entry*>(place & kAddress);
-}
-TableGroup* group_at(uint64_t place) {
-  return reinterpret_cast<TableGroup*>(place & kAddress);
-}
-bool is_link(uint64_t place) {
-  return (place & kLink) != 0;
-}
-bool is_entry(uint64_t place) {
-  return place != 0 && !is_link(place);
-}
-TableGroup* next_of(const TableGroup* group) {
-  return is_link(group->places[kLast]) ? group_at(group->places[kLast]) : nullptr;
+
+template <typename Visit>
+void for_each_place(const TableGroup& group, Visit visit) {
+  for (uint32_t bits = used_places(group); bits != 0; bits &= bits - 1) {
+    visit(static_cast<size_t>(std::countr_zero(bits)));
+  }
 }
 
 size_t group_index(uint64_t position, size_t count) {
@@ -54,243 +54,254 @@ uint64_t first_position(uint64_t index, uint64_t count) {
   return ((index << 32) + count - 1) / count;
 }
 
-template <typename Visit>
-void for_each_place(const TableGroup* group, Visit visit) {
-  for (; group != nullptr; group = next_of(group)) {
-    for (uint64_t place : group->places) {
-      if (is_entry(place)) visit(place);
-    }
-  }
+TableGroup* groups_in(ItemHead& raw) {
+  auto address = reinterpret_cast<uintptr_t>(&raw) + sizeof(ItemHead);
+  return reinterpret_cast<TableGroup*>((address + sizeof(TableGroup) - 1) & ~uintptr_t{sizeof(TableGroup) - 1});
 }
 
 }  // namespace
 
-HashTable::HashTable(HashTable&& other) noexcept
-    : memory_(other.memory_),
-      seed_(other.seed_),
-      groups_(std::exchange(other.groups_, nullptr)),
-      next_(std::exchange(other.next_, nullptr)),
-      group_count_(std::exchange(other.group_count_, 0)),
-      next_count_(std::exchange(other.next_count_, 0)),
-      moved_(std::exchange(other.moved_, 0)),
-      size_(std::exchange(other.size_, 0)) {}
+// --- lookups ---------------------------------------------------------------------------------------------------------
 
-HashTable::~HashTable() {
-  if (size_ > 0) {  // without entries there are no overflow groups
-    for (size_t i = 0; i < group_count_; ++i) free_chain(&groups_[i]);
-    for (size_t i = 0; i < next_count_; ++i) free_chain(&next_[i]);
-  }
-  if (groups_ != nullptr) memory_->give_array(groups_, group_count_);
-  if (next_ != nullptr) memory_->give_array(next_, next_count_);
-}
-
-TableGroup* HashTable::home(uint32_t position) const {
-  size_t index = group_index(position, group_count_);
-  if (index < moved_) return &next_[group_index(position, next_count_)];
-  return &groups_[index];
+HashTable::Array HashTable::array_of(uint32_t position) const {
+  if (next_ != nullptr && group_index(position, group_count_) < moved_) return {next_, next_count_};
+  return {groups_, group_count_};
 }
 
 void HashTable::prefetch(const KeyRef& ref) const {
-  if (groups_ != nullptr) __builtin_prefetch(home(ref.position()));
+  if (groups_ == nullptr) return;
+  const Array array = array_of(ref.position());
+  __builtin_prefetch(&array.groups[group_index(ref.position(), array.count)]);
 }
 
 void HashTable::prefetch_entry(const KeyRef& ref) const {
   if (size_ == 0) return;
-  const uint64_t wanted = signature(ref);
-  for (uint64_t place : home(ref.position())->places) {
-    if ((place & kMatch) != wanted) continue;
-    const char* entry = reinterpret_cast<const char*>(entry_at(place));
-    __builtin_prefetch(entry);
-    __builtin_prefetch(entry + sizeof(TableGroup));  // a short value ends on the next line
-    return;
+  const Array array = array_of(ref.position());
+  const TableGroup& group = array.groups[group_index(ref.position(), array.count)];
+  const uint32_t bits = matches(group, ref.tag());
+  if (bits == 0) return;
+  const auto* bytes = reinterpret_cast<const char*>(&context_->heap->at(group.ids[std::countr_zero(bits)]));
+  __builtin_prefetch(bytes);
+  __builtin_prefetch(bytes + sizeof(TableGroup));  // a short value ends on the next line
+}
+
+ItemId HashTable::find(const KeyRef& ref) const {
+  if (size_ == 0) return kNoItem;
+  const Array array = array_of(ref.position());
+  const uint8_t tag = ref.tag();
+  size_t index = group_index(ref.position(), array.count);
+  for (size_t passed = 0; passed < array.count; ++passed, index = after(index, array)) {
+    const TableGroup& group = array.groups[index];
+    for (uint32_t bits = matches(group, tag); bits != 0; bits &= bits - 1) {
+      const ItemId id = group.ids[std::countr_zero(bits)];
+      if (entry(id).key() == ref.key) return id;
+    }
+    if (group.overflow == 0) [[likely]]
+      break;
+  }
+  return kNoItem;
+}
+
+HashTable::Place HashTable::locate(const KeyRef& ref, ItemId id) const {
+  const Array array = array_of(ref.position());
+  size_t index = group_index(ref.position(), array.count);
+  for (size_t passed = 0; passed < array.count; ++passed, index = after(index, array)) {
+    TableGroup& group = array.groups[index];
+    for (uint32_t bits = matches(group, ref.tag()); bits != 0; bits &= bits - 1) {
+      const auto place = static_cast<size_t>(std::countr_zero(bits));
+      if (group.ids[place] == id) return {&group, place};
+    }
+    if (group.overflow == 0) break;
+  }
+  INVARIANT(false, ref.hash, ref.slot, id, size_);
+  return {};
+}
+
+uint32_t HashTable::position_of(ItemId id) const {
+  return static_cast<uint32_t>(hash64(entry(id).key(), context_->seed) >> 32);
+}
+
+// --- changes ---------------------------------------------------------------------------------------------------------
+
+void HashTable::add(const Array& array, uint32_t position, uint8_t tag, ItemId id) {
+  size_t index = group_index(position, array.count);
+  while (free_places(array.groups[index]) == 0) {
+    uint8_t& overflow = array.groups[index].overflow;
+    if (overflow != TableGroup::kOverflowMax) ++overflow;
+    index = after(index, array);
+  }
+  TableGroup& group = array.groups[index];
+  const auto place = static_cast<size_t>(std::countr_zero(free_places(group)));
+  group.tags[place] = tag;
+  group.ids[place] = id;
+}
+
+void HashTable::take(const Array& array, size_t home, const Place& place) {
+  place.group->tags[place.index] = 0;
+  place.group->ids[place.index] = kNoItem;
+  for (size_t index = home; &array.groups[index] != place.group; index = after(index, array)) {
+    uint8_t& overflow = array.groups[index].overflow;
+    if (overflow != TableGroup::kOverflowMax) --overflow;
   }
 }
 
-Entry* HashTable::find(const KeyRef& ref) const {
-  if (size_ == 0) return nullptr;
-  const uint64_t wanted = signature(ref);
-  for (const TableGroup* group = home(ref.position()); group != nullptr; group = next_of(group)) {
-    uint32_t matches = 0;
-    for (size_t i = 0; i < TableGroup::kPlaces; ++i) {
-      matches |= static_cast<uint32_t>((group->places[i] & kMatch) == wanted) << i;
-    }
-    for (; matches != 0; matches &= matches - 1) {
-      Entry* entry = entry_at(group->places[__builtin_ctz(matches)]);
-      if (entry->key() == ref.key) return entry;
-    }
-  }
-  return nullptr;
-}
-
-uint64_t* HashTable::locate(const KeyRef& ref, const Entry* entry) const {
-  const uint64_t wanted = place_of(signature(ref), entry);
-  for (TableGroup* group = home(ref.position()); group != nullptr; group = next_of(group)) {
-    for (uint64_t& place : group->places) {
-      if (place == wanted) return &place;
-    }
-  }
-  INVARIANT(false, ref.hash, ref.slot, size_);
-  return nullptr;
-}
-
-void HashTable::insert(const KeyRef& ref, Entry* entry) {
+void HashTable::insert(const KeyRef& ref, ItemId id) {
   if (groups_ == nullptr) {
-    group_count_ = kGroupsMin;
-    groups_ = memory_->take_array(group_count_);
+    array_ = take_array(1, false, groups_);
+    group_count_ = 1;
   }
   ++size_;
-  if (!is_resizing() && size_ * 100 > group_count_ * TableGroup::kPlaces * kFullPercent) {
-    start_resize(group_count_ + group_count_ / 2 + 1);
+  if (is_resizing()) {
+    // Growth keeps far ahead of the inserts, but for tables of a few groups.
+    const size_t places = size_t{std::min(group_count_, next_count_)} * kPlaces;
+    if (size_ * size_t{100} > places * 95) step(SIZE_MAX);
   }
-  add_to_chain(home(ref.position()), place_of(signature(ref), entry));
+  if (!is_resizing() && size_ * size_t{100} > size_t{group_count_} * kPlaces * kFullPercent) {
+    const size_t groups = groups_for(size_);
+    if (groups > group_count_) start_resize(groups);
+  }
+  add(array_of(ref.position()), ref.position(), ref.tag(), id);
 }
 
-void HashTable::replace(const KeyRef& ref, Entry* old, Entry* fresh) {
-  *locate(ref, old) = place_of(signature(ref), fresh);
+void HashTable::replace(const KeyRef& ref, ItemId old, ItemId id) {
+  const Place place = locate(ref, old);
+  place.group->ids[place.index] = id;
 }
 
-void HashTable::remove(const KeyRef& ref, const Entry* entry) {
-  uint64_t* hole = locate(ref, entry);
-  TableGroup* before = nullptr;
-  TableGroup* tail = home(ref.position());
-  for (TableGroup* next = next_of(tail); next != nullptr; next = next_of(tail)) {
-    before = tail;
-    tail = next;
-  }
-  *hole = 0;
-  if (before != nullptr) {  // fill the hole from the tail, and let an empty tail go
-    auto last = std::find_if(std::rbegin(tail->places), std::rend(tail->places), is_entry);
-    if (last != std::rend(tail->places)) std::swap(*hole, *last);
-    if (std::none_of(std::begin(tail->places), std::end(tail->places), is_entry)) {
-      before->places[kLast] = 0;
-      memory_->give_group(tail);
-    }
-  }
+void HashTable::remove(const KeyRef& ref, ItemId id) {
+  const Array array = array_of(ref.position());
+  take(array, group_index(ref.position(), array.count), locate(ref, id));
   --size_;
-  if (!is_resizing() && group_count_ > kGroupsMin &&
-      size_ * 100 < group_count_ * TableGroup::kPlaces * kSparsePercent) {
-    start_resize(std::max(kGroupsMin, group_count_ / 2));
+  if (!is_resizing() && size_ * size_t{100} < size_t{group_count_} * kPlaces * kSparsePercent) {
+    const size_t groups = groups_for(size_ + size_ / 8);
+    if (groups < group_count_) start_resize(groups);
   }
 }
 
-void HashTable::add_to_chain(TableGroup* group, uint64_t place) {
-  for (;; group = next_of(group)) {
-    for (uint64_t& free : group->places) {
-      if (free == 0) {
-        free = place;
-        return;
-      }
-    }
-    if (next_of(group) == nullptr) break;
-  }
-  TableGroup* overflow = memory_->take_group();
-  overflow->places[0] = group->places[kLast];
-  overflow->places[1] = place;
-  group->places[kLast] = kLink | reinterpret_cast<uint64_t>(overflow);
+// --- growing and shrinking -------------------------------------------------------------------------------------------
+
+// The smallest size of this table's sequence, growth^(k + phase), that holds so many entries.
+size_t HashTable::groups_for(size_t entries) const {
+  const double needed = static_cast<double>(entries) * 100 / (kFullPercent * kPlaces);
+  if (needed <= 1) return 1;
+  const double phase = static_cast<double>(number_ % kPhases) / kPhases;
+  const double steps = std::ceil(std::log(needed) / std::log(kGrowth) - phase);
+  return std::min(groups_max(), static_cast<size_t>(std::ceil(std::pow(kGrowth, steps + phase))));
+}
+
+ItemId HashTable::take_array(size_t groups, bool is_next, TableGroup*& out) {
+  const size_t bytes = groups * sizeof(TableGroup);
+  const ItemId id = context_->heap->allocate_raw(bytes + sizeof(TableGroup), number_ * 2 + (is_next ? 1 : 0));
+  out = groups_in(context_->heap->at(id));
+  std::memset(static_cast<void*>(out), 0, bytes);
+  return id;
+}
+
+void HashTable::on_array_moved(uint32_t owner, ItemId to) {
+  const bool is_next = owner % 2 == 1;
+  TableGroup*& groups = is_next ? next_ : groups_;
+  TableGroup* moved = groups_in(context_->heap->at(to));
+  std::memcpy(static_cast<void*>(moved), groups, (is_next ? next_count_ : group_count_) * sizeof(TableGroup));
+  groups = moved;
+  (is_next ? next_array_ : array_) = to;
 }
 
 void HashTable::start_resize(size_t groups) {
-  next_count_ = groups;
-  next_ = memory_->take_array(groups);
+  next_array_ = take_array(groups, true, next_);
+  next_count_ = static_cast<uint32_t>(groups);
   moved_ = 0;
+}
+
+void HashTable::prefetch_entries(const TableGroup& group) const {
+  for_each_place(group, [&](size_t place) { __builtin_prefetch(&context_->heap->at(group.ids[place])); });
 }
 
 size_t HashTable::step(size_t entries_max) {
   size_t moved = 0;
+  if (next_ != nullptr) prefetch_entries(groups_[moved_]);
   for (size_t groups = 0; next_ != nullptr && moved + groups < entries_max; ++groups) {
-    TableGroup* source = &groups_[moved_];
-    for_each_place(source, [](uint64_t place) { __builtin_prefetch(entry_at(place)); });
-    for_each_place(source, [&](uint64_t place) {
-      auto position = static_cast<uint32_t>(hash64(entry_at(place)->key(), seed_) >> 32);
-      add_to_chain(&next_[group_index(position, next_count_)], place);
-      ++moved;
-    });
-    free_chain(source);
+    if (moved_ + 1 < group_count_) prefetch_entries(groups_[moved_ + 1]);
+    moved += move_home(moved_);
     if (++moved_ == group_count_) finish_resize();
   }
   return moved;
 }
 
+// All entries of one home: they stand in its group and in those behind it that it overflowed into.
+size_t HashTable::move_home(size_t home) {
+  const Array from{groups_, group_count_};
+  const Array to{next_, next_count_};
+  size_t moved = 0;
+  size_t index = home;
+  for (size_t passed = 0; passed < from.count; ++passed) {
+    TableGroup& group = groups_[index];
+    const bool goes_on = group.overflow != 0;
+    for_each_place(group, [&](size_t place) {
+      const ItemId id = group.ids[place];
+      const uint32_t position = position_of(id);
+      if (group_index(position, group_count_) != home) return;
+      const uint8_t tag = group.tags[place];
+      take(from, home, {&group, place});
+      add(to, position, tag, id);
+      ++moved;
+    });
+    if (!goes_on) break;
+    index = after(index, from);
+  }
+  return moved;
+}
+
 void HashTable::finish_resize() {
-  memory_->give_array(groups_, group_count_);
-  groups_ = next_;
-  group_count_ = next_count_;
-  next_ = nullptr;
-  next_count_ = 0;
+  context_->heap->release(array_);
+  array_ = std::exchange(next_array_, kNoItem);
+  context_->heap->at(array_).word1 = number_ * 2;
+  groups_ = std::exchange(next_, nullptr);
+  group_count_ = std::exchange(next_count_, 0);
   moved_ = 0;
 }
 
-void HashTable::free_chain(TableGroup* first) {
-  TableGroup* group = next_of(first);
-  *first = {};
-  while (group != nullptr) {
-    TableGroup* next = next_of(group);
-    memory_->give_group(group);
-    group = next;
-  }
-}
+// --- iteration -------------------------------------------------------------------------------------------------------
 
 uint64_t HashTable::scan(uint64_t position, std::vector<const Entry*>& out) const {
   if (size_ == 0 || position >= kEnd) return kEnd;
-  const size_t index = group_index(position, group_count_);
-  const bool is_moved = index < moved_;
-  const size_t count = is_moved ? next_count_ : group_count_;
-  const size_t group = group_index(position, count);
-  const bool is_whole = first_position(group, count) == position;
-  for_each_place(is_moved ? &next_[group] : &groups_[group], [&](uint64_t place) {
-    const Entry* entry = entry_at(place);
-    if (is_whole || hash64(entry->key(), seed_) >> 32 >= position) out.push_back(entry);
-  });
-  uint64_t end = first_position(group + 1, count);
+  const bool is_moved = next_ != nullptr && group_index(position, group_count_) < moved_;
+  const Array array = array_of(static_cast<uint32_t>(position));
+  const size_t home = group_index(position, array.count);
+  size_t index = home;
+  for (size_t passed = 0; passed < array.count; ++passed, index = after(index, array)) {
+    const TableGroup& group = array.groups[index];
+    for_each_place(group, [&](size_t place) {
+      const uint32_t at = position_of(group.ids[place]);
+      if (group_index(at, array.count) == home && at >= position) out.push_back(&entry(group.ids[place]));
+    });
+    if (group.overflow == 0) break;
+  }
+  const uint64_t end = first_position(home + 1, array.count);
   // A new group may reach beyond the boundary: what lies there is still in the old groups.
   return is_moved ? std::min(end, first_position(moved_, group_count_)) : end;
 }
 
 void HashTable::collect_slot(Slot slot, size_t count_max, std::vector<const Entry*>& out) const {
   if (size_ == 0) return;
-  auto collect = [&](const TableGroup* groups, size_t from, size_t count) {
-    for (size_t i = from; i < count && out.size() < count_max; ++i) {
-      for_each_place(&groups[i], [&](uint64_t place) {
-        if ((place & 15) == (slot & 15u) && out.size() < count_max) out.push_back(entry_at(place));
+  auto collect = [&](const TableGroup* groups, size_t count) {
+    for (size_t i = 0; i < count && out.size() < count_max; ++i) {
+      if (i + 1 < count) prefetch_entries(groups[i + 1]);
+      for_each_place(groups[i], [&](size_t place) {
+        const Entry& found = entry(groups[i].ids[place]);
+        if (out.size() < count_max && slot_of_key(found.key()) == slot) out.push_back(&found);
       });
     }
   };
-  collect(groups_, moved_, group_count_);
-  if (next_ != nullptr) collect(next_, 0, next_count_);
+  collect(groups_, group_count_);
+  if (next_ != nullptr) collect(next_, next_count_);
 }
 
-Entry* HashTable::sample(uint64_t random) const {
-  if (size_ == 0) return nullptr;
-  const TableGroup* first = home(static_cast<uint32_t>(random >> 32));
-  size_t count = 0;
-  for_each_place(first, [&](uint64_t) { ++count; });
-  if (count == 0) return nullptr;
-  size_t chosen = static_cast<uint32_t>(random) % count;
-  Entry* found = nullptr;
-  for_each_place(first, [&](uint64_t place) {
-    if (chosen-- == 0) found = entry_at(place);
-  });
-  return found;
-}
-
-size_t HashTable::drain(size_t count_max, size_t& entry_bytes) {
-  size_t drained = 0;
-  size_t groups = 0;
-  auto drain_group = [&](TableGroup* group) {
-    for_each_place(group, [&](uint64_t place) {
-      entry_bytes -= entry_at(place)->bytes_allocated();
-      Entry::destroy(entry_at(place));
-      ++drained;
-    });
-    free_chain(group);
-    ++groups;
-  };
-  auto is_enough = [&] { return drained + groups / 8 >= count_max; };
-  // The groups before moved_ are empty; those of next_ follow those of groups_.
-  for (; moved_ < group_count_ && !is_enough(); ++moved_) drain_group(&groups_[moved_]);
-  for (; moved_ < group_count_ + next_count_ && !is_enough(); ++moved_) drain_group(&next_[moved_ - group_count_]);
-  size_ -= drained;
-  return drained + groups / 8;
+ItemId HashTable::sample(uint64_t random) const {
+  if (size_ == 0) return kNoItem;
+  const auto position = static_cast<uint32_t>(random >> 32);
+  const Array array = array_of(position);
+  const TableGroup& group = array.groups[group_index(position, array.count)];
+  return group.ids[static_cast<uint32_t>(random) % kPlaces];
 }
 
 }  // namespace tidemark::cacheserver

@@ -1,32 +1,36 @@
-// One of a keyspace's tables: entries by key, eight to a cache line, growing and shrinking a few entries at a time.
+// One of a keyspace's tables: ids of entries by key, twelve to a cache line, growing and shrinking a few at a time.
+//
+//     group, 64 bytes   | 12 tags of 8 bits | overflow | 3 unused | 12 ids of 32 bits |
 //
 // The upper 32 bits of a key's hash are its position on a line from 0 to 2^32; a table of G groups cuts the line into G
-// equal pieces. So two tables of different size hold the same entries in the same order, and while entries move from
-// the old groups to the new ones one boundary says where to look:
+// equal pieces, and a key's home is the group of its piece. What finds its home full goes to the next group that has
+// room; every group it passed counts one overflow, so a lookup goes on only behind a group that was passed. Two arrays
+// of different size hold the same keys in the same order, and while entries move from the old array to the new one, one
+// boundary says where to look:
 //
-//     old   | moved | moved | ---- boundary ---- |   |   |   |     group = position * G_old >> 32
-//     new   | . . | . . | . |                                      group = position * G_new >> 32
+//     old   | moved | moved | ---- boundary ---- |   |   |   |     home = position * G_old >> 32
+//     new   | . . | . . | . |                                      home = position * G_new >> 32
 //
 // The boundary also makes scans simple: a cursor is a position, and what lies behind it was seen, whatever the size is
-// now. A group that overflows links to another from a pool shared by all tables (the link takes its eighth place); a
-// hole left by an erase is filled from the end of the chain, so chains do not stay long.
+// now. Tables grow by a fifth, and every table of a keyspace at another moment (its phase), so that together they
+// always take about 6.5 bytes per entry and never all grow at once.
 //
-// Idea of the group with its link: valkey 8.1's hash table; of the ordered division: Lemire's fast range. What we
-// changed: growth by half instead of doubling, and no second lookup while it is going on.
+// Sources: overflow counts, F14 (Bronson and Shi, 2019); the ordered division, Lemire's fast range; tags, Swiss tables.
+// What we changed: growth by a fifth with phases, in steps, and no second lookup while it is going on.
 //
-// Invariants: at most one entry per key; every entry hangs on the chain of its position's group.
-// Threads: one worker's own. I/O: none.
+// Invariants: at most one id per key; an id stands at or behind its position's home, with overflow counted between.
+// Limits: an array is one block of the heap, then is_full(). Threads: one worker's own. I/O: none.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "base/hash.h"
 #include "base/slot.h"
 #include "cacheserver/entry/entry.h"
+#include "cacheserver/memory/heap.h"
 
 namespace tidemark::cacheserver {
 
@@ -37,53 +41,53 @@ struct KeyRef {
   Slot slot = 0;
 
   uint32_t position() const { return static_cast<uint32_t>(hash >> 32); }
+  uint8_t tag() const { return static_cast<uint8_t>(hash) == 0 ? 1 : static_cast<uint8_t>(hash); }
   static KeyRef of(std::string_view key, uint64_t seed) { return {key, hash64(key, seed), slot_of_key(key)}; }
 };
 
 struct alignas(64) TableGroup {
-  static constexpr size_t kPlaces = 8;
-  uint64_t places[kPlaces];
+  static constexpr size_t kPlaces = 12;
+  static constexpr uint8_t kOverflowMax = 255;  // reached, it stays
+
+  uint8_t tags[kPlaces];  // 0 = empty
+  uint8_t overflow;
+  uint8_t unused[3];
+  ItemId ids[kPlaces];
 };
+static_assert(sizeof(TableGroup) == 64);
 
-// Memory of all tables of a keyspace: arrays of groups, and single groups for overflow, taken 64 at a time.
-class TableMemory {
- public:
-  TableMemory() = default;
-  ~TableMemory();
-  TableMemory(const TableMemory&) = delete;
-  TableMemory& operator=(const TableMemory&) = delete;
-
-  TableGroup* take_array(size_t count);  // zeroed; pages are touched when first used
-  void give_array(TableGroup* array, size_t count);
-  TableGroup* take_group();  // zeroed
-  void give_group(TableGroup* group);
-  size_t bytes_used() const { return bytes_used_; }
-
- private:
-  static constexpr size_t kGroupsPerSlab = 64;
-  std::vector<std::pair<TableGroup*, size_t>> slabs_;
-  TableGroup* free_ = nullptr;
-  size_t bytes_used_ = 0;
+// What the tables of a keyspace share.
+struct TableContext {
+  Heap* heap = nullptr;
+  uint64_t seed = 0;  // the one that the KeyRefs were made with
 };
 
 class HashTable {
  public:
-  // `memory` outlives the table. `seed` is the one the KeyRefs were made with.
-  HashTable(TableMemory& memory, uint64_t seed) : memory_(&memory), seed_(seed) {}
-  ~HashTable();  // gives back the groups; the entries must be gone (drain)
+  static constexpr unsigned kFullPercent = 90;    // grow beyond
+  static constexpr unsigned kSparsePercent = 50;  // shrink below
+  static constexpr double kGrowth = 1.2;
+  static constexpr unsigned kPhases = 1024;
+
+  // `number`: which of the keyspace's tables it is; it decides the phase and names the arrays for on_array_moved.
+  HashTable(const TableContext& context, uint32_t number) : context_(&context), number_(number) {}
   HashTable(const HashTable&) = delete;
   HashTable& operator=(const HashTable&) = delete;
-  HashTable(HashTable&& other) noexcept;  // for std::vector
+  HashTable(HashTable&&) = default;  // for std::vector; before the first insert
   HashTable& operator=(HashTable&&) = delete;
 
-  Entry* find(const KeyRef& ref) const;
+  ItemId find(const KeyRef& ref) const;
   void prefetch(const KeyRef& ref) const;
-  void prefetch_entry(const KeyRef& ref) const;               // of the key's own group; chains are left out
-  void insert(const KeyRef& ref, Entry* entry);               // requires that the key is not there
-  void replace(const KeyRef& ref, Entry* old, Entry* fresh);  // requires that `old` is there; same key
-  void remove(const KeyRef& ref, const Entry* entry);         // requires that it is there
+  void prefetch_entry(const KeyRef& ref) const;            // of the home group
+  void insert(const KeyRef& ref, ItemId id);               // requires that the key is not there, and !is_full()
+  void replace(const KeyRef& ref, ItemId old, ItemId id);  // requires that `old` is there; same key
+  void remove(const KeyRef& ref, ItemId id);               // requires that it is there
+  // The heap has moved one of the table's arrays (`owner`: word1 of the raw block).
+  void on_array_moved(uint32_t owner, ItemId to);
+  static uint32_t number_of_owner(uint32_t owner) { return owner / 2; }
 
   size_t size() const { return size_; }
+  bool is_full() const { return size_ + 1 >= groups_max() * TableGroup::kPlaces * 9 / 10; }
   bool is_resizing() const { return next_ != nullptr; }
   // Goes on with growing or shrinking: whole groups, until entries moved and groups visited together reach
   // `entries_max`. Returns how many entries moved.
@@ -93,28 +97,44 @@ class HashTable {
   uint64_t scan(uint64_t position, std::vector<const Entry*>& out) const;
   static constexpr uint64_t kEnd = uint64_t{1} << 32;
   void collect_slot(Slot slot, size_t count_max, std::vector<const Entry*>& out) const;
-  // An entry near a random place of the line, or nullptr if that place is empty.
-  Entry* sample(uint64_t random) const;
-  // Takes up to `count_max` entries out and destroys them, and takes their bytes off `entry_bytes`. The table is of no
-  // other use afterwards. Returns how much was done: entries destroyed and, by eights, groups passed.
-  size_t drain(size_t count_max, size_t& entry_bytes);
+  // An item near a random place of the line, or kNoItem if that place is empty.
+  ItemId sample(uint64_t random) const;
+  size_t bytes_used() const { return (size_t{group_count_} + next_count_) * sizeof(TableGroup); }
 
  private:
-  TableGroup* home(uint32_t position) const;
-  uint64_t* locate(const KeyRef& ref, const Entry* entry) const;
-  void add_to_chain(TableGroup* group, uint64_t place);
+  struct Array {
+    TableGroup* groups;
+    size_t count;
+  };
+  struct Place {
+    TableGroup* group;
+    size_t index;
+  };
+
+  const Entry& entry(ItemId id) const { return static_cast<const Entry&>(context_->heap->at(id)); }
+  uint32_t position_of(ItemId id) const;
+  Array array_of(uint32_t position) const;
+  static size_t after(size_t group, const Array& array) { return group + 1 < array.count ? group + 1 : 0; }
+  Place locate(const KeyRef& ref, ItemId id) const;
+  static void add(const Array& array, uint32_t position, uint8_t tag, ItemId id);
+  static void take(const Array& array, size_t home, const Place& place);
+  size_t groups_max() const { return (context_->heap->block_bytes_max() - 128) / sizeof(TableGroup); }
+  size_t groups_for(size_t entries) const;
+  ItemId take_array(size_t groups, bool is_next, TableGroup*& out);
   void start_resize(size_t groups);
   void finish_resize();
-  void free_chain(TableGroup* first);
+  size_t move_home(size_t home);
+  void prefetch_entries(const TableGroup& group) const;
 
-  TableMemory* memory_;
-  uint64_t seed_;
+  const TableContext* context_;
   TableGroup* groups_ = nullptr;
   TableGroup* next_ = nullptr;
-  size_t group_count_ = 0;
-  size_t next_count_ = 0;
-  size_t moved_ = 0;  // groups of groups_ whose entries are in next_
-  size_t size_ = 0;
+  uint32_t group_count_ = 0;
+  uint32_t next_count_ = 0;
+  uint32_t moved_ = 0;  // homes of groups_ whose entries are in next_
+  uint32_t size_ = 0;
+  ItemId array_ = kNoItem, next_array_ = kNoItem;  // the raw blocks they lie in
+  uint32_t number_;
 };
 
 }  // namespace tidemark::cacheserver

@@ -1,6 +1,7 @@
 #include "cacheserver/keyspace/keyspace.h"
 
 #include <cstring>
+#include <utility>
 
 #include "base/invariant.h"
 #include "cacheserver/keyspace/keyspace_tables.h"
@@ -8,29 +9,27 @@
 namespace tidemark::cacheserver {
 namespace {
 
-// APPEND and SETRANGE get spare room, so that a value that grows byte by byte is not copied each time.
+// APPEND and SETRANGE get spare room in far values, so that one that grows byte by byte is not copied each time.
 constexpr size_t kSpareBytesMax = 1 << 20;
-// A put may evict this many entries, and one more per 64 bytes it asks for: its cost stays in proportion.
-constexpr uint64_t kEvictionsMin = 128;
-constexpr uint64_t kBytesPerEviction = 64;
 
 }  // namespace
 
 Result<std::unique_ptr<Keyspace>> Keyspace::open(const Options& options) {
-  auto policy = make_eviction_policy(options.policy);
-  if (!policy) return std::unexpected(policy.error());
-  return std::make_unique<Keyspace>(options);
+  auto keyspace = std::make_unique<Keyspace>(Options{.memory_bytes_max = options.memory_bytes_max,
+                                                     .policy = std::string(kDefaultEvictor),
+                                                     .hash_seed = options.hash_seed});
+  if (Status set = keyspace->set_policy(options.policy, Instant{}); !set) return std::unexpected(set.error());
+  return keyspace;
 }
 
 Keyspace::Keyspace(const Options& options)
     : hash_seed_(options.hash_seed),
-      tables_(std::make_unique<Tables>(options.hash_seed)),
+      tables_(make_tables(options.memory_bytes_max, options.hash_seed)),
       random_state_(options.hash_seed | 1) {
-  auto policy = make_eviction_policy(options.policy);
-  INVARIANT(policy.has_value(), options.policy);
-  policy_ = std::move(*policy);
-  budget_.bytes_max = options.memory_bytes_max;
-  refresh_budget();
+  auto evictor = make_evictor(options.policy, tables_->heap.memory(), *this);
+  INVARIANT(evictor.has_value(), options.policy);
+  evictor_ = std::move(*evictor);
+  set_memory_limit(options.memory_bytes_max);
 }
 
 Keyspace::~Keyspace() = default;
@@ -41,11 +40,19 @@ HashTable& Keyspace::table_of(const KeyRef& ref) const {
 
 // --- lookups ---------------------------------------------------------------------------------------------------------
 
+Entry* Keyspace::find_entry(const KeyRef& ref) const {
+  const ItemId id = table_of(ref).find(ref);
+  return id == kNoItem ? nullptr : &tables_->at(id);
+}
+
 Entry* Keyspace::lookup(const KeyRef& ref, Instant now) {
-  Entry* entry = table_of(ref).find(ref);
+  Entry* entry = find_entry(ref);
+  hashed_entry_ = entry;
+  hashed_ = ref.hash;
   if (entry == nullptr || !entry->is_expired(now)) return entry;
   ++stats_.expired;
-  erase_entry(ref, entry);
+  erase_entry(ref, *entry);
+  hashed_entry_ = nullptr;
   return nullptr;
 }
 
@@ -65,7 +72,8 @@ Entry* Keyspace::peek(std::string_view key, Instant now) {
 
 void Keyspace::count_hit(Entry& entry, Instant now) {
   ++stats_.hits;
-  policy_->on_hit(entry, now);
+  const uint64_t hash = &entry == hashed_entry_ ? hashed_ : hash64(entry.key(), hash_seed_);
+  evictor_->on_hit(tables_->id_of(entry), hash, now);
 }
 
 void Keyspace::count_miss() {
@@ -97,10 +105,101 @@ KeyRef Keyspace::recall(std::string_view key) {
   return refer(key);
 }
 
-// --- changes ---------------------------------------------------------------------------------------------------------
+// --- writing ---------------------------------------------------------------------------------------------------------
+
+Entry* Keyspace::refuse() {
+  ++stats_.refused_for_memory;
+  return nullptr;
+}
+
+// The entry of `ref`, in the draft's shape. Its encoding is text, its claims are zero, its timer is not set. nullptr:
+// no room, and what was there still is, but for what was evicted on the way.
+Entry* Keyspace::write(const KeyRef& ref, const Draft& draft, Instant now) {
+  if (ref.key.size() > kKeyBytesMax || draft.shape.value_size > kValueBytesMax || table_of(ref).is_full()) {
+    return refuse();
+  }
+  const size_t bytes = Entry::bytes_needed(draft.shape);
+  const size_t far_bytes = draft.shape.is_far() ? std::max(draft.capacity, draft.shape.value_size) : 0;
+  // Making room moves and evicts entries: what this write reads from one of them is copied first.
+  std::string key_kept, content_kept;
+  KeyRef stable = ref;
+  Draft made = draft;
+  const FarHold source(tables_->far_of(draft.content.data()));
+  if (!has_block(bytes, far_bytes, Depth::kNormal)) {
+    if (tables_->heap.contains(ref.key.data())) stable.key = key_kept.assign(ref.key);
+    if (tables_->heap.contains(draft.content.data())) made.content = content_kept.assign(draft.content);
+    if (!make_room(bytes, far_bytes, now)) return refuse();
+  }
+  FarValue* far = far_bytes > 0 ? FarValue::make(far_bytes) : nullptr;
+  return far_bytes > 0 && far == nullptr ? refuse() : place(stable, made, far, now);
+}
+
+// There is room for it.
+Entry* Keyspace::place(const KeyRef& ref, const Draft& draft, FarValue* far, Instant now) {
+  const Entry::Shape& shape = draft.shape;
+  const ItemId id = tables_->heap.allocate(Entry::bytes_needed(shape));
+  INVARIANT(id != kNoItem, shape.key_size, shape.value_size);
+  Entry& fresh = tables_->at(id);
+  fresh.form(shape);
+  if (!ref.key.empty()) std::memcpy(fresh.key_mutable(), ref.key.data(), ref.key.size());
+  if (far != nullptr) {
+    fresh.set_far_value(far);
+    tables_->add_far(far);
+  }
+  const size_t kept = std::min(shape.value_size, draft.content.size());
+  if (kept > 0) std::memcpy(fresh.value_mutable(), draft.content.data(), kept);
+  if (kept < shape.value_size) std::memset(fresh.value_mutable() + kept, 0, shape.value_size - kept);
+
+  HashTable& table = table_of(ref);
+  if (Entry* old = find_entry(ref)) {
+    take_over(ref, *old, fresh, now);
+  } else {
+    table.insert({fresh.key(), ref.hash, ref.slot}, id);
+    tables_->slots.on_insert(ref.slot);
+    ++size_;
+    evictor_->on_insert(id, ref.hash, weight_of(fresh), now);
+  }
+  work_on(table);
+  refresh_budget();
+  if (++placed_ % kPlacedPerPressure == 0) evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
+  return &fresh;
+}
+
+// The same key's fresh entry stands where the old one stood, in the table and with the policy.
+void Keyspace::take_over(const KeyRef& ref, Entry& old, Entry& fresh, Instant now) {
+  const ItemId from = tables_->id_of(old), to = tables_->id_of(fresh);
+  tables_->wheel.cancel(old);
+  fresh.word0 = old.word0;
+  fresh.word1 = old.word1;
+  fresh.set_policy_marks(old.policy_marks());
+  evictor_->on_move(from, to);
+  evictor_->on_resize(to, weight_of(old), weight_of(fresh));
+  evictor_->on_hit(to, ref.hash, now);
+  table_of(ref).replace(ref, from, to);
+  destroy(old);
+}
+
+bool Keyspace::write_in_place(Entry& old, const Entry::Shape& shape, std::string_view value) {
+  if (shape.has_claims != old.has_claims() || shape.has_expiry != old.has_expiry_section()) return false;
+  if (shape.is_far() != old.is_far() || (!shape.is_far() && shape.is_small() == old.is_wide())) return false;
+  const uint32_t weight = weight_of(old);
+  const ItemId id = tables_->id_of(old);
+  if (shape.is_far()) {
+    FarValue* far = old.far_value();
+    if (far->is_shared() || shape.value_size > far->capacity() || shape.value_size < far->capacity() / 2) return false;
+  } else if (!tables_->heap.refit(id, Entry::bytes_needed(shape))) {
+    return false;
+  }
+  if (!value.empty()) std::memmove(old.value_mutable(), value.data(), value.size());
+  old.set_value_size(shape.value_size);
+  if (const uint32_t changed = weight_of(old); changed != weight) evictor_->on_resize(id, weight, changed);
+  return true;
+}
 
 Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOptions& options, Instant now) {
   const KeyRef ref = recall(key);
+  const FarHold source(tables_->far_of(value.data()));
+  if (!tables_->heap.contains(key.data()) && !tables_->heap.contains(value.data())) tidy(now);
   Entry* old = lookup(ref, now);
   auto expires_at = options.expires_at;
   if (options.keep_expiry) expires_at = old != nullptr ? old->expires_at() : std::nullopt;
@@ -109,116 +208,80 @@ Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOpti
                            .has_expiry = expires_at.has_value(),
                            .has_claims = options.claims != nullptr};
   Entry* entry = old;
-  if (old != nullptr && old->fits_in_place(shape)) {
-    if (!value.empty()) std::memmove(old->value_mutable(), value.data(), value.size());
-    old->set_value_size(value.size());
-    policy_->on_hit(*old, now);
+  if (old != nullptr && write_in_place(*old, shape, value)) {
+    evictor_->on_hit(tables_->id_of(*old), ref.hash, now);
   } else {
-    Entry* fresh = Entry::create(shape);
-    if (!key.empty()) std::memcpy(fresh->key_mutable(), key.data(), key.size());
-    if (!value.empty()) std::memcpy(fresh->value_mutable(), value.data(), value.size());
-    entry = install({fresh->key(), ref.hash, ref.slot}, fresh, now);
+    entry = write(ref, {.shape = shape, .content = value}, now);
     if (entry == nullptr) return nullptr;
   }
   entry->set_encoding(ValueEncoding::kText);
   if (options.claims != nullptr) entry->set_claims(*options.claims);
   set_expiry(*entry, expires_at, now);
-  refresh_budget();
-  return entry;
-}
-
-// `fresh` takes the place of the key's entry, if there is one. The victims that make room for it may include that one.
-Entry* Keyspace::install(const KeyRef& ref, Entry* fresh, Instant now) {
-  const size_t bytes = fresh->bytes_allocated();
-  if (!make_room(bytes, now)) {
-    ++stats_.refused_for_memory;
-    Entry::destroy(fresh);
-    return nullptr;
-  }
-  HashTable& table = table_of(ref);
-  entry_bytes_ += bytes;
-  if (Entry* old = table.find(ref)) {
-    tables_->wheel.cancel(*old);
-    fresh->set_policy_word(old->policy_word());
-    policy_->on_move(*old, *fresh);
-    policy_->on_hit(*fresh, now);
-    table.replace(ref, old, fresh);
-    entry_bytes_ -= old->bytes_allocated();
-    Entry::destroy(old);
-  } else {
-    table.insert(ref, fresh);
-    tables_->slots.on_insert(ref.slot);
-    ++size_;
-    policy_->on_insert(*fresh, ref.hash, now);
-  }
-  work_on(table);
-  return fresh;
-}
-
-// The same key and the beginning of the same value in an entry of another shape; expiry and claims as the shape says.
-Entry* Keyspace::reshape(const KeyRef& ref, Entry* old, const Entry::Shape& shape, Instant now) {
-  const auto expires_at = old->expires_at();
-  Entry* fresh = Entry::create(shape);
-  std::memcpy(fresh->key_mutable(), ref.key.data(), ref.key.size());
-  const size_t kept = std::min(shape.value_size, old->value().size());
-  std::memcpy(fresh->value_mutable(), old->value().data(), kept);
-  std::memset(fresh->value_mutable() + kept, 0, shape.value_size - kept);
-  fresh->set_encoding(old->encoding());
-  if (shape.has_claims) fresh->set_claims(old->claims());
-  Entry* entry = install({fresh->key(), ref.hash, ref.slot}, fresh, now);
-  if (entry != nullptr && shape.has_expiry) set_expiry(*entry, expires_at, now);
   return entry;
 }
 
 Entry* Keyspace::resize(std::string_view key, size_t size, Instant now) {
   const KeyRef ref = recall(key);
+  tidy(now);
   Entry* old = lookup(ref, now);
-  if (old == nullptr) {
-    const Entry::Shape shape{.key_size = key.size(), .value_size = size};
-    Entry* fresh = Entry::create(shape);
-    if (!key.empty()) std::memcpy(fresh->key_mutable(), key.data(), key.size());
-    std::memset(fresh->value_mutable(), 0, size);
-    Entry* entry = install({fresh->key(), ref.hash, ref.slot}, fresh, now);
-    refresh_budget();
-    return entry;
-  }
+  if (old == nullptr) return write(ref, {.shape = {.key_size = key.size(), .value_size = size}}, now);
   const size_t old_size = old->value().size();
-  Entry::Shape shape{.key_size = key.size(), .value_size = size, .has_expiry = old->has_expiry_section()};
-  if (!old->has_claims() && old->has_room_for(shape)) {
+  const Entry::Shape shape{.key_size = key.size(), .value_size = size, .has_expiry = old->has_expiry_section()};
+  if (write_in_place(*old, shape, {})) {
     if (size > old_size) std::memset(old->value_mutable() + old_size, 0, size - old_size);
-    old->set_value_size(size);
-    policy_->on_hit(*old, now);
+    evictor_->on_hit(tables_->id_of(*old), ref.hash, now);
     return old;
   }
-  if (size > old_size) shape.value_size = std::min(size + std::min(size, kSpareBytesMax), kValueBytesMax);
-  Entry* entry = reshape(ref, old, shape, now);
-  if (entry != nullptr) entry->set_value_size(size);
-  refresh_budget();
+  const auto expires_at = old->expires_at();
+  const ValueEncoding encoding = old->encoding();
+  const size_t capacity = size > old_size ? std::min(size + std::min(size, kSpareBytesMax), kValueBytesMax) : size;
+  Entry* entry = write(ref, {.shape = shape, .content = old->value(), .capacity = capacity}, now);
+  if (entry == nullptr) return nullptr;
+  entry->set_encoding(encoding);
+  set_expiry(*entry, expires_at, now);
   return entry;
 }
+
+Keyspace::CopyOutcome Keyspace::copy(std::string_view from, std::string_view to, Instant now) {
+  tidy(now);
+  Entry* source = peek(from, now);
+  if (source == nullptr) return CopyOutcome::kMissing;
+  const ValueEncoding encoding = source->encoding();
+  Entry* entry = put(to, source->value(), {.expires_at = source->expires_at()}, now);
+  if (entry == nullptr) return CopyOutcome::kNoRoom;
+  entry->set_encoding(encoding);
+  return CopyOutcome::kDone;
+}
+
+// --- erasing and expiring --------------------------------------------------------------------------------------------
 
 bool Keyspace::erase(std::string_view key, Instant now) {
   const KeyRef ref = recall(key);
   Entry* entry = lookup(ref, now);
   if (entry == nullptr) return false;
-  erase_entry(ref, entry);
+  erase_entry(ref, *entry);
   return true;
 }
 
-void Keyspace::take_out(const KeyRef& ref, Entry* entry) {
+void Keyspace::take_out(const KeyRef& ref, Entry& entry) {
   HashTable& table = table_of(ref);
-  table.remove(ref, entry);
+  table.remove(ref, tables_->id_of(entry));
   tables_->slots.on_erase(ref.slot);
-  tables_->wheel.cancel(*entry);
+  tables_->wheel.cancel(entry);
   --size_;
-  entry_bytes_ -= entry->bytes_allocated();
   work_on(table);
 }
 
-void Keyspace::erase_entry(const KeyRef& ref, Entry* entry) {
-  policy_->on_remove(*entry);
+void Keyspace::destroy(Entry& entry) {
+  if (&entry == hashed_entry_) hashed_entry_ = nullptr;
+  if (entry.is_far()) tables_->remove_far(entry.far_value());
+  tables_->heap.release(tables_->id_of(entry));
+}
+
+void Keyspace::erase_entry(const KeyRef& ref, Entry& entry) {
+  evictor_->on_remove(tables_->id_of(entry), weight_of(entry));
   take_out(ref, entry);
-  Entry::destroy(entry);
+  destroy(entry);
   refresh_budget();
 }
 
@@ -237,78 +300,25 @@ Keyspace::ExpireOutcome Keyspace::expire(std::string_view key, std::optional<Ins
   Entry* entry = lookup(ref, now);
   if (entry == nullptr) return ExpireOutcome::kMissing;
   if (at && *at <= now) {
-    erase_entry(ref, entry);
+    erase_entry(ref, *entry);
     return ExpireOutcome::kDone;
   }
   if (at && !entry->has_expiry_section()) {
-    entry = reshape(ref, entry,
-                    {.key_size = key.size(),
-                     .value_size = entry->value().size(),
-                     .has_expiry = true,
-                     .has_claims = entry->has_claims()},
-                    now);
+    Entry::Shape shape = entry->shape();
+    shape.has_expiry = true;
+    const auto claims = entry->has_claims() ? std::optional(entry->claims()) : std::nullopt;
+    const ValueEncoding encoding = entry->encoding();
+    entry = write(ref, {.shape = shape, .content = entry->value()}, now);
     if (entry == nullptr) return ExpireOutcome::kNoRoom;
+    entry->set_encoding(encoding);
+    if (claims) entry->set_claims(*claims);
   }
   set_expiry(*entry, at, now);
-  refresh_budget();
   return ExpireOutcome::kDone;
-}
-
-Keyspace::CopyOutcome Keyspace::copy(std::string_view from, std::string_view to, Instant now) {
-  Entry* source = peek(from, now);
-  if (source == nullptr) return CopyOutcome::kMissing;
-  const ValueEncoding encoding = source->encoding();
-  Entry* entry = put(to, source->value(), {.expires_at = source->expires_at()}, now);
-  if (entry == nullptr) return CopyOutcome::kNoRoom;
-  entry->set_encoding(encoding);
-  return CopyOutcome::kDone;
-}
-
-// --- memory ----------------------------------------------------------------------------------------------------------
-
-bool Keyspace::reserve(uint64_t bytes, Instant now) {
-  bool has_room = make_room(bytes, now);
-  if (!has_room) ++stats_.refused_for_memory;
-  return has_room;
-}
-
-bool Keyspace::make_room(uint64_t bytes, Instant now) {
-  if (budget_.has_room_for(bytes)) return true;
-  if (bytes > budget_.bytes_max) return false;
-  const uint64_t entries_before = entry_bytes_ + flushed_bytes_;
-  for (uint64_t left = kEvictionsMin + bytes / kBytesPerEviction; left > 0; --left) {
-    if (free_flushed(kFreedPerTick) == 0 && !evict_one(now)) return false;
-    if (budget_.has_room_for(bytes)) return true;
-  }
-  // Far above the limit, for it was lowered: good enough if every put brings it nearer.
-  return entry_bytes_ + flushed_bytes_ + bytes <= entries_before;
-}
-
-bool Keyspace::evict_one(Instant now) {
-  Entry* victim = policy_->choose_victim(*this, now);
-  if (victim == nullptr) return false;
-  const KeyRef ref = refer(victim->key());
-  policy_->on_evict(*victim, ref.hash);
-  take_out(ref, victim);
-  ++(victim->is_expired(now) ? stats_.expired : stats_.evicted);
-  Entry::destroy(victim);
-  refresh_budget();
-  return true;
-}
-
-void Keyspace::refresh_budget() {
-  budget_.bytes_used = entry_bytes_ + tables_->bytes_used() + policy_->bytes_used() + flushed_bytes_;
-  for (const auto& tables : flushed_) budget_.bytes_used += tables->bytes_used();
 }
 
 void Keyspace::work_on(HashTable& table) {
   if (table.is_resizing()) stats_.entries_moved += table.step(kEntriesMovedPerChange);
-}
-
-size_t Keyspace::bytes_of(const Entry& entry) const {
-  constexpr size_t kTimerBytes = 16;
-  const size_t table_bytes = size_ == 0 ? 0 : tables_->memory.bytes_used() / size_;
-  return entry.bytes_allocated() + table_bytes + (entry.expires_at() ? kTimerBytes : 0);
 }
 
 }  // namespace tidemark::cacheserver

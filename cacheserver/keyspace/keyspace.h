@@ -5,14 +5,17 @@
 //     if (Entry* entry = keyspace.find("k", now)) reply.bulk(entry->value());
 //
 // Time is told: `now` is steady. An expired entry is never seen: a lookup erases it (lazy), tick() erases the rest
-// (active). Memory: put() evicts before it allocates, so the limit holds at every moment; without a victim it returns
-// nullptr. A scan visits every entry that is there from its first to its last call, whatever grows or shrinks between,
-// and no entry twice unless it was erased and put again (scan() says how).
+// (active). Memory: the limit is on what the system gave, so it holds at every moment but for that; put() takes a free
+// block of the size, else it evicts (what has expired first), and a small reserve below the limit (1/64 of it) serves
+// what finds no block of its size; as much again is overdrawn before a write is refused that could evict. Holes between
+// blocks are bounded: entries of sparse chunks move together, a few per call. Without a victim put() returns nullptr. A
+// scan visits every entry that is there from its first to its last call, whatever grows or shrinks between, and no
+// entry twice unless it was erased and put again (scan() says how).
 //
-// Bounds per call: kEntriesMovedPerChange entries of table growth, kTimersPerTick timers, kFreedPerTick entries of a
-// flush; evictions are proportional to the bytes asked for.
-// Lifetime: an Entry& lives until the next call that puts, erases, expires, reserves or ticks.
-// Threads: one worker's own. I/O: none.
+// Bounds per call: kEntriesMovedPerChange entries of table growth, kTimersPerTick timers, kChunksDroppedPerTick chunks
+// of a flush, kBlocksMovedPerStep blocks of compaction per step; evictions and steps are proportional to the bytes
+// asked for. Limits: a key has up to kKeyBytesMax bytes; a keyspace up to 64 GiB (Options). Lifetime: an Entry& lives
+// until the next call that puts, erases, expires, reserves or ticks. Threads: one worker's own. I/O: none.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +31,7 @@
 #include "base/result.h"
 #include "base/slot.h"
 #include "cacheserver/entry/entry.h"
-#include "cacheserver/eviction/policy.h"
+#include "cacheserver/eviction/evictor.h"
 #include "cacheserver/keyspace/hash_table.h"
 #include "cacheserver/keyspace/memory_budget.h"
 
@@ -42,15 +45,15 @@ struct KeyspaceStats {
   uint64_t entries_moved = 0;  // by growth and shrinking of tables
 };
 
-class Keyspace final : private EntrySampler {
+class Keyspace final : private ItemSource, private BlockMover {
  public:
   struct Options {
-    uint64_t memory_bytes_max = 0;  // 0 = no limit
-    std::string policy = std::string(kDefaultPolicy);
+    uint64_t memory_bytes_max = 0;  // 0 = no limit but the heap's (16 GiB)
+    std::string policy = std::string(kDefaultEvictor);
     uint64_t hash_seed = 0;  // random in a server, so that nobody can choose colliding keys
   };
   static Result<std::unique_ptr<Keyspace>> open(const Options& options);
-  explicit Keyspace(const Options& options);  // requires a policy name that make_eviction_policy knows
+  explicit Keyspace(const Options& options);  // requires a policy name that make_evictor knows
   ~Keyspace();
   Keyspace(const Keyspace&) = delete;
   Keyspace& operator=(const Keyspace&) = delete;
@@ -117,21 +120,33 @@ class Keyspace final : private EntrySampler {
   std::vector<std::string_view> keys_in_slot(Slot slot, size_t count_max, Instant now) const;
 
   // --- upkeep --------------------------------------------------------------------------------------------------------
-  // Bounded upkeep: active expiry, deferred frees, growth. Call every few milliseconds. True if work is left over.
+  // Bounded upkeep: active expiry, deferred frees, growth, compaction. Call every few milliseconds. True if work is
+  // left over.
   bool tick(Instant now);
-  void set_memory_limit(uint64_t bytes_max) { budget_.bytes_max = bytes_max; }
+  void set_memory_limit(uint64_t bytes_max);
   // One pass over all entries, unbounded: an operator's rare command.
   Status set_policy(std::string_view name, Instant now);
   const MemoryBudget& memory() const { return budget_; }
+  MemoryReport memory_report() const;
   const KeyspaceStats& stats() const { return stats_; }
   void reset_stats() { stats_ = {}; }
-  const EvictionPolicy& policy() const { return *policy_; }
-  size_t bytes_of(const Entry& entry) const;  // with its share of table and timer
+  std::string_view policy_name() const { return evictor_->name(); }
+  // For OBJECT IDLETIME and OBJECT FREQ; nothing when the policy does not track it.
+  std::optional<uint64_t> idle_seconds(const Entry& entry, Instant now) const;
+  std::optional<uint64_t> frequency(const Entry& entry) const;
+  size_t bytes_of(const Entry& entry) const;  // with its share of the tables
+  void check() const;                         // of the heap: stops the process if it is not sound; for tests
 
   static constexpr size_t kEntriesMovedPerChange = 32;
   static constexpr size_t kTimersPerTick = 512;
-  static constexpr size_t kFreedPerTick = 1024;
-  static constexpr size_t kEvictionsPerTick = 256;
+  static constexpr size_t kChunksDroppedPerTick = 2;
+  static constexpr size_t kReclaimsPerTick = 256;
+  static constexpr size_t kBlocksMovedPerStep = 16;
+  static constexpr size_t kBlocksMovedPerTick = 256;
+  static constexpr size_t kBytesMovedPerStep = size_t{64} << 10;
+  static constexpr uint64_t kPlacedPerPressure = 64;  // writes between two words to the policy about the memory left
+  static constexpr unsigned kChunkHolesPercent = 15;  // a chunk with fewer holes is not worth moving
+  static constexpr unsigned kHolesPercent = 10;       // of what is held: beyond, compaction goes on without need
   static constexpr size_t kScanGroupsPerEntry =
       10;  // empty groups a scan passes per wanted entry, at least kScanGroupsMin
   static constexpr size_t kScanGroupsMin = 1024;
@@ -139,19 +154,45 @@ class Keyspace final : private EntrySampler {
  private:
   struct Tables;
 
+  static std::unique_ptr<Tables> make_tables(uint64_t memory_bytes_max, uint64_t seed);
   HashTable& table_of(const KeyRef& ref) const;
+  Entry* find_entry(const KeyRef& ref) const;
   Entry* lookup(const KeyRef& ref, Instant now);  // erases an expired entry
-  Entry* sample_entry() override;
 
-  Entry* install(const KeyRef& ref, Entry* fresh, Instant now);
-  Entry* reshape(const KeyRef& ref, Entry* old, const Entry::Shape& shape, Instant now);
+  uint64_t hash_of(ItemId id) override;
+  uint32_t bytes_of(ItemId id) override;
+  ItemId sample() override;
+  void on_entry_moved(ItemId from, ItemId to) override;
+  void on_raw_moved(ItemId from, ItemId to) override;
+
+  // What a write puts into an entry: `content` and zeros up to the shape's value size.
+  struct Draft {
+    Entry::Shape shape;
+    std::string_view content{};
+    size_t capacity = 0;  // of a far value; 0: the value's size
+  };
+  Entry* write(const KeyRef& ref, const Draft& draft, Instant now);
+  Entry* place(const KeyRef& ref, const Draft& draft, FarValue* far, Instant now);
+  void take_over(const KeyRef& ref, Entry& old, Entry& fresh, Instant now);
+  bool write_in_place(Entry& old, const Entry::Shape& shape, std::string_view value);
+  Entry* refuse();
   void set_expiry(Entry& entry, std::optional<Instant> at, Instant now);
-  void take_out(const KeyRef& ref, Entry* entry);  // out of table, counts and timers; not freed
-  void erase_entry(const KeyRef& ref, Entry* entry);
-  bool evict_one(Instant now);
-  bool make_room(uint64_t bytes, Instant now);
+  void take_out(const KeyRef& ref, Entry& entry);  // out of table, counts and timers; not freed
+  void destroy(Entry& entry);
+  void erase_entry(const KeyRef& ref, Entry& entry);
   void work_on(HashTable& table);
-  size_t free_flushed(size_t count_max);
+
+  // --- keyspace_memory.cpp ---
+  uint32_t weight_of(const Entry& entry) const;  // bytes, far value included
+  bool evict_one(Instant now);
+  bool make_room(size_t bytes, size_t far_bytes, Instant now);
+  enum class Depth : uint8_t { kNormal, kReserve, kOverdraft };
+  bool has_block(size_t bytes, size_t far_bytes, Depth depth);
+  bool reclaim(Instant now);
+  bool drop_flushed();
+  void tidy(Instant now);
+  uint64_t reserve_bytes() const;
+  uint64_t bytes_beside_heap() const;
   void refresh_budget();
 
   uint64_t hash_seed_;
@@ -159,14 +200,15 @@ class Keyspace final : private EntrySampler {
   size_t expected_at_ = 0;
   MemoryBudget budget_;
   KeyspaceStats stats_;
-  std::unique_ptr<EvictionPolicy> policy_;
   std::unique_ptr<Tables> tables_;
-  std::deque<std::unique_ptr<Tables>> flushed_;  // being freed
-  size_t flushed_bytes_ = 0;                     // of the entries in flushed_
+  std::unique_ptr<Evictor> evictor_;             // after tables_: it reads their memory
+  std::deque<std::unique_ptr<Tables>> flushed_;  // being given back
   size_t size_ = 0;
-  size_t entry_bytes_ = 0;
   uint64_t random_state_;
   size_t next_idle_table_ = 0;
+  uint64_t placed_ = 0;
+  const Entry* hashed_entry_ = nullptr;  // of the last lookup, with its key's hash: a hit does not hash again
+  uint64_t hashed_ = 0;
 };
 
 }  // namespace tidemark::cacheserver

@@ -40,20 +40,20 @@ uint64_t Keyspace::scan(uint64_t cursor, size_t wanted, Instant now, std::vector
   return table < SlotIndex::kTables ? uint64_t{table} << 32 | position : 0;
 }
 
-Entry* Keyspace::sample_entry() {
-  if (size_ == 0) return nullptr;
+ItemId Keyspace::sample() {
+  if (size_ == 0) return kNoItem;
   for (int i = 0; i < kSampleTries; ++i) {
     const uint64_t rank = next_random(random_state_) % size_;
     const HashTable& table = tables_->tables[tables_->slots.table_of_rank(rank)];
-    if (Entry* entry = table.sample(next_random(random_state_))) return entry;
+    if (ItemId id = table.sample(next_random(random_state_))) return id;
   }
-  return nullptr;
+  return kNoItem;
 }
 
 const Entry* Keyspace::random(Instant now) {
   for (int i = 0; i < kRandomTries; ++i) {
-    const Entry* entry = sample_entry();
-    if (entry != nullptr && !entry->is_expired(now)) return entry;
+    const ItemId id = sample();
+    if (id != kNoItem && !tables_->at(id).is_expired(now)) return &tables_->at(id);
   }
   std::vector<const Entry*> first;
   uint64_t cursor = 0;
@@ -83,55 +83,43 @@ std::vector<std::string_view> Keyspace::keys_in_slot(Slot slot, size_t count_max
 bool Keyspace::tick(Instant now) {
   bool is_left = tables_->wheel.run(now, kTimersPerTick, [this](Entry& entry) {
     ++stats_.expired;
-    erase_entry(refer(entry.key()), &entry);
+    erase_entry(refer(entry.key()), entry);
   });
   work_on(tables_->tables[next_idle_table_]);
   next_idle_table_ = (next_idle_table_ + 1) % SlotIndex::kTables;
-  if (!flushed_.empty()) free_flushed(kFreedPerTick);
-  for (size_t i = 0; i < kEvictionsPerTick && budget_.is_over() && evict_one(now); ++i) {
+  is_left |= drop_flushed();
+  evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
+  for (size_t i = 0; i < kReclaimsPerTick && budget_.is_over(); ++i) {
+    const bool has_changed = reclaim(now);
+    refresh_budget();
+    if (!has_changed) return is_left;
   }
-  return is_left || !flushed_.empty() || budget_.is_over();
-}
-
-void Keyspace::flush() {
-  flushed_.push_back(std::move(tables_));
-  flushed_bytes_ += entry_bytes_;
-  entry_bytes_ = 0;
-  size_ = 0;
-  tables_ = std::make_unique<Tables>(hash_seed_);
-  policy_->on_clear();
-  refresh_budget();
-}
-
-// Entries first, table by table; then the generation itself. Returns how much was done, 0 if nothing is left.
-size_t Keyspace::free_flushed(size_t count_max) {
-  if (flushed_.empty()) return 0;
-  Tables& oldest = *flushed_.front();
-  size_t freed = 0;
-  for (; oldest.drained < SlotIndex::kTables && freed < count_max; ++oldest.drained) {
-    HashTable& table = oldest.tables[oldest.drained];
-    freed += table.drain(count_max - freed, flushed_bytes_);
-    if (table.size() > 0) break;
+  const Heap& heap = tables_->heap;
+  if (heap.is_compacting() || heap.bytes_free() * 100 > heap.bytes_held() * kHolesPercent) {
+    is_left |= tables_->heap.compact(kBlocksMovedPerTick, kBytesMovedPerStep, kChunkHolesPercent, *this);
+    refresh_budget();
   }
-  if (oldest.drained == SlotIndex::kTables) flushed_.pop_front();
-  refresh_budget();
-  return freed + 1;
+  return is_left || budget_.is_over();
 }
 
 Status Keyspace::set_policy(std::string_view name, Instant now) {
-  auto policy = make_eviction_policy(name);
-  if (!policy) return std::unexpected(policy.error());
-  policy_ = std::move(*policy);
+  auto evictor = make_evictor(name, tables_->heap.memory(), *this);
+  if (!evictor) return std::unexpected(evictor.error());
+  evictor_ = std::move(*evictor);
   std::vector<const Entry*> entries;
   uint64_t cursor = 0;
   do {
     entries.clear();
     cursor = scan(cursor, 64, Instant::min(), entries);
-    for (const Entry* entry : entries) {
-      policy_->on_insert(const_cast<Entry&>(*entry), refer(entry->key()).hash, now);
+    for (const Entry* seen : entries) {
+      auto& entry = const_cast<Entry&>(*seen);
+      entry.word0 = entry.word1 = 0;
+      entry.set_policy_marks(0);
+      evictor_->on_insert(tables_->id_of(entry), hash64(entry.key(), hash_seed_), weight_of(entry), now);
     }
   } while (cursor != 0);
   refresh_budget();
+  evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
   return {};
 }
 

@@ -6,7 +6,7 @@
 namespace tidemark::cacheserver {
 
 Result<std::unique_ptr<Worker>> Worker::open(Options options, const CommandTable& table) {
-  auto keyspace = Keyspace::open({.memory_bytes_max = options.config.memory_bytes_max,
+  auto keyspace = Keyspace::open({.memory_bytes_max = options.config.keyspace_bytes_max(),
                                   .policy = options.config.memory_policy,
                                   .hash_seed = options.hash_seed});
   if (!keyspace) return std::unexpected(keyspace.error());
@@ -94,6 +94,11 @@ void Worker::publish_gauges() {
   stats.evicted.set(keyspace.evicted);
   stats.memory_bytes_used.set(keyspace_->memory().bytes_used);
   stats.memory_bytes_limit.set(keyspace_->memory().bytes_max);
+  const MemoryReport memory = keyspace_->memory_report();
+  stats.memory_bytes_held.set(keyspace_->memory().bytes_held);
+  stats.memory_bytes_tables.set(memory.tables);
+  stats.memory_bytes_policy.set(memory.policy);
+  stats.memory_blocks_moved.set(memory.blocks_moved);
   stats.keys.set(keyspace_->size());
 }
 

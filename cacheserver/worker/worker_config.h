@@ -19,7 +19,8 @@ inline std::string_view redis_name_of_policy(std::string_view name) {
 
 struct WorkerConfig {
   uint64_t memory_bytes_max = 0;                    // this worker's share; 0 = no limit
-  std::string memory_policy = "lru";                // a name of eviction/policy.h
+  uint64_t process_bytes = 0;                       // of it, for the program itself: code, buffers; at most an eighth
+  std::string memory_policy = "adaptive";           // a name of eviction/evictor.h
   uint64_t clients_max = 10'000;                    // of this worker
   uint64_t bulk_bytes_max = 512ull << 20;           // proto-max-bulk-len
   uint64_t query_buffer_bytes_max = 1ull << 30;     // client-query-buffer-limit
@@ -29,6 +30,12 @@ struct WorkerConfig {
   int64_t slowlog_slower_than_us = 10'000;          // -1 = off
   uint64_t slowlog_entries_max = 128;
   std::string bind = "127.0.0.1";
+
+  // What the keyspace may hold, so that the process as a whole stays within its limit.
+  uint64_t keyspace_bytes_max() const {
+    const uint64_t apart = process_bytes < memory_bytes_max / 8 ? process_bytes : memory_bytes_max / 8;
+    return memory_bytes_max - apart;
+  }
 };
 
 }  // namespace tidemark::cacheserver

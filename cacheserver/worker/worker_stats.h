@@ -68,6 +68,10 @@ struct WorkerStats {
   Counter evicted;
   Counter memory_bytes_used;
   Counter memory_bytes_limit;
+  Counter memory_bytes_held;    // from the system: used, and holes between blocks
+  Counter memory_bytes_tables;  // of memory_bytes_used, the index
+  Counter memory_bytes_policy;  // of memory_bytes_used, what eviction keeps for itself
+  Counter memory_blocks_moved;  // by compaction
   Counter keys;
   Counter keys_purged;  // of slots that moved away
   Counter topology_version;

@@ -4,7 +4,9 @@
 Everything is as safe as Postgres can be told to be (fsync, synchronous_commit): what is lost was never committed. The value that was staged for
 the lost transaction must not be installed for its namesake. With --expect-stale the node knows a transaction by its xid alone, and installs it.
 """
+import os
 import pathlib
+import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -16,6 +18,8 @@ ROUNDS = 5  # a crash that lost no xid (their log records had reached the disk b
 args = arguments(expect_stale=0)
 lab = lab_for(args, "--fsync", replicas=0)
 NAMES = [f"crash{i}" for i in range(LOST)]
+# Nothing but the lost transactions may make the server write its log to disk: not its writer …
+lab.cluster.reload_setting("s0-primary", "wal_writer_delay", "10s")
 for key in NAMES:
     lab.put(key, 1)
 lab.wait_settled()
@@ -23,14 +27,20 @@ lab.wait_settled()
 
 def lose():
     """Open transactions that change one row each and stage it; then the crash. By their xid."""
+    sessions = {key: lab.cluster.session("s0-primary", autocommit=False) for key in NAMES}
+    state = lab.cluster.state()
+    postmaster, invalidator = (state[name]["pid"] for name in ("s0-primary", "invalidator"))
+    os.kill(invalidator, signal.SIGSTOP)  # … and not the heartbeat that the invalidator commits
     lost = {}
-    for key in NAMES:
-        session = lab.cluster.session("s0-primary", autocommit=False)
+    for key, session in sessions.items():
         written = Write(key, 666, epoch, lab.change(session, key, 666), session.one("SELECT pg_current_xact_id()::text"))
         if lab.stage(written) != "STAGED":
             check(False, "a STAGE before the commit is accepted")
         lost[written.xid] = written
-    lab.cluster.run("crash", "s0-primary")
+    # At once, by signal: a program started to do it would give the log's writer the time to save what is to be lost.
+    os.kill(postmaster, signal.SIGQUIT)
+    eventually("the primary is gone", lambda: not pathlib.Path(f"/proc/{postmaster}").exists())
+    os.kill(invalidator, signal.SIGCONT)
     lab.cluster.run("start", "s0-primary")
     lab.primary = lab.cluster.session("s0-primary")
     return lost

@@ -76,7 +76,7 @@ class FreshnessCommands : public testing::Test {
     return answer.substr(at, answer.find("\r\n", at) - at);
   }
 
-  Keyspace keyspace_{{.memory_bytes_max = 1 << 20, .policy = std::string(kDefaultPolicy), .hash_seed = 1}};
+  Keyspace keyspace_{{.memory_bytes_max = 1 << 20, .hash_seed = 1}};
   FreshnessState freshness_{{.incarnation = kIncarnation, .group_epoch = 2, .slots_version = 3}};
   Session session_;
   WorkerView view_{{.node_id = "n1", .incarnation = kIncarnation}, {}, {}};
@@ -395,7 +395,8 @@ TEST_F(FreshnessCommands, InvalbIsCheckedAsAWholeBeforeAnythingIsDropped) {
   };
   EXPECT_EQ(batch({"2", "725", "0/180", "0", "1", kKey}), "-ERR xid is missing\r\n");
   EXPECT_EQ(batch({"1", "725", "0/180", "0", "2", kKey}), "-ERR nkeys of transaction 725 is 2, 1 arguments follow\r\n");
-  EXPECT_EQ(batch({"1", "725", "0/180", "0", "1", kKey, "more"}), "-ERR 'more' follows the last transaction, not STAGED\r\n");
+  EXPECT_EQ(batch({"1", "725", "0/180", "0", "1", kKey, "more"}),
+            "-ERR 'more' follows the last transaction, not STAGED\r\n");
   EXPECT_EQ(batch({"1", "725", "0/201", "0", "1", kKey}), "-ERR end_lsn 0/201 is beyond last_lsn 0/200\r\n");
   EXPECT_EQ(batch({"2", "725", "0/180", "0", "1", kKey, "726", "0/170", "0", "0"}),
             "-ERR end_lsn 0/170 stands behind 0/180: not in commit order\r\n");
@@ -483,8 +484,9 @@ TEST_F(FreshnessCommands, VerifyAnswersEighteenPairs) {
 TEST_F(FreshnessCommands, TheInvalidatorsCommandsAreMarkedAsSuch) {
   std::map<std::string_view, bool> needs_invalidator;
   for (const CommandSpec& spec : freshness_commands()) needs_invalidator[spec.name] = (spec.flags & kInvalidator) != 0;
-  std::map<std::string_view, bool> wanted = {{"getl", false},  {"setv", false}, {"inval", false},   {"verify", false}, {"stage", false},
-                                             {"invalb", true}, {"fence", true}, {"fenceall", true}, {"tide", false}};
+  std::map<std::string_view, bool> wanted = {{"getl", false},   {"setv", false},    {"inval", false},
+                                             {"verify", false}, {"stage", false},   {"invalb", true},
+                                             {"fence", true},   {"fenceall", true}, {"tide", false}};
   EXPECT_EQ(needs_invalidator, wanted);
 }
 

@@ -156,6 +156,8 @@ TEST_F(KeyCommands, ObjectTellsEncodingIdleTimeAndReferences) {
   run("APPEND int 3");
   EXPECT_EQ(run("OBJECT ENCODING int"), bulk("raw"));
   EXPECT_EQ(run("OBJECT REFCOUNT int"), ":1\r\n");
+  EXPECT_TRUE(run("OBJECT IDLETIME short").starts_with("-ERR")) << "the default policy keeps no time of last use";
+  run("CONFIG SET maxmemory-policy noeviction");
   pass(seconds(7));
   EXPECT_EQ(run("OBJECT IDLETIME short"), ":7\r\n");
   run("GET short");

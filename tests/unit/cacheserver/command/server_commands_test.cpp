@@ -68,8 +68,8 @@ TEST_F(ServerCommandsTest, InfoHasTheFieldsClientsParse) {
   send("set k v ex 10\r\nget k\r\nget none\r\n");
   const std::string info = send("info\r\n");
   for (const char* field : {"redis_version:7.2.4", "redis_mode:standalone", "loading:0", "role:master",
-                            "connected_clients:1", "maxmemory_policy:allkeys-lru", "keyspace_hits:1",
-                            "keyspace_misses:1", "db0:keys=1,expires=1,avg_ttl=", "cluster_enabled:0"}) {
+                            "connected_clients:1", "maxmemory_policy:adaptive", "keyspace_hits:1", "keyspace_misses:1",
+                            "db0:keys=1,expires=1,avg_ttl=", "cluster_enabled:0"}) {
     EXPECT_NE(info.find(field), std::string::npos) << field;
   }
   EXPECT_EQ(info.find("cmdstat_get"), std::string::npos);
@@ -78,14 +78,14 @@ TEST_F(ServerCommandsTest, InfoHasTheFieldsClientsParse) {
 }
 
 TEST_F(ServerCommandsTest, ConfigGetMatchesPatterns) {
-  EXPECT_EQ(ask("config get maxmemory*"), "[\"maxmemory\", \"0\", \"maxmemory-policy\", \"allkeys-lru\"]");
+  EXPECT_EQ(ask("config get maxmemory*"), "[\"maxmemory\", \"0\", \"maxmemory-policy\", \"adaptive\"]");
   EXPECT_EQ(ask("config get save appendonly"), "[\"appendonly\", \"no\", \"save\", \"\"]");
 }
 
 TEST_F(ServerCommandsTest, ConfigSetChangesTheWorker) {
   EXPECT_EQ(send("config set maxmemory 10mb maxmemory-policy s3fifo\r\n"), "+OK\r\n");
   EXPECT_EQ(worker_->keyspace().memory().bytes_max, 10u << 20);
-  EXPECT_EQ(worker_->keyspace().policy().name(), "s3fifo");
+  EXPECT_EQ(worker_->keyspace().policy_name(), "s3fifo");
   EXPECT_EQ(send("config set maxmemory x\r\n"),
             "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value\r\n");
   EXPECT_EQ(send("config set foo 1\r\n"), "-ERR Unknown option or number of arguments for CONFIG SET - 'foo'\r\n");

@@ -1,0 +1,221 @@
+// The memory of a keyspace: room for what is written, victims, holes, what FLUSHALL left.
+#include <algorithm>
+
+#include "cacheserver/keyspace/keyspace.h"
+#include "cacheserver/keyspace/keyspace_tables.h"
+
+namespace tidemark::cacheserver {
+namespace {
+
+// A write may reclaim this often, and once more per 64 bytes it asks for: its cost stays in proportion.
+constexpr uint64_t kReclaimsMin = 128;
+constexpr uint64_t kBytesPerReclaim = 64;
+constexpr int kEvictionsBeforeReserve = 8;
+constexpr int kTidyStepsPerWrite = 2;
+
+constexpr uint64_t kReserveMin = 128 << 10;
+constexpr uint64_t kSmallHeapBytes = 64 << 20;  // up to this limit chunks are small
+
+unsigned granule_shift_for(uint64_t memory_bytes_max) {
+  constexpr uint64_t kShare = 15;  // of 16: the rest is for chunks that are being emptied
+  unsigned shift = Heap::kGranuleShiftMin;
+  while (shift < Heap::kGranuleShiftMax && memory_bytes_max / kShare > (uint64_t{1} << 28 << shift)) ++shift;
+  return shift;
+}
+
+}  // namespace
+
+std::unique_ptr<Keyspace::Tables> Keyspace::make_tables(uint64_t memory_bytes_max, uint64_t seed) {
+  const bool is_small = memory_bytes_max > 0 && memory_bytes_max <= kSmallHeapBytes;
+  return std::make_unique<Tables>(granule_shift_for(memory_bytes_max),
+                                  is_small ? Heap::kSmallChunkBytes : Heap::kChunkBytes, seed);
+}
+
+uint32_t Keyspace::weight_of(const Entry& entry) const {
+  const size_t far = entry.is_far() ? entry.far_value()->bytes_held() : 0;
+  return static_cast<uint32_t>(tables_->heap.block_bytes(tables_->id_of(entry)) + far);
+}
+
+// --- what eviction and compaction ask and tell -----------------------------------------------------------------------
+
+uint64_t Keyspace::hash_of(ItemId id) {
+  return hash64(tables_->at(id).key(), hash_seed_);
+}
+
+uint32_t Keyspace::bytes_of(ItemId id) {
+  return weight_of(tables_->at(id));
+}
+
+void Keyspace::on_entry_moved(ItemId from, ItemId to) {
+  Entry& entry = tables_->at(to);
+  const KeyRef ref = refer(entry.key());
+  table_of(ref).replace(ref, from, to);
+  tables_->wheel.on_move(entry);
+  evictor_->on_move(from, to);
+  hashed_entry_ = nullptr;
+}
+
+void Keyspace::on_raw_moved(ItemId, ItemId to) {
+  const uint32_t owner = tables_->heap.at(to).word1;
+  tables_->tables[HashTable::number_of_owner(owner)].on_array_moved(owner, to);
+}
+
+// --- room ------------------------------------------------------------------------------------------------------------
+
+uint64_t Keyspace::bytes_beside_heap() const {
+  uint64_t bytes = Tables::kFixedBytes + tables_->far_bytes + evictor_->bytes_used();
+  for (const auto& tables : flushed_) bytes += tables->bytes_held();
+  return bytes;
+}
+
+void Keyspace::refresh_budget() {
+  const uint64_t beside = bytes_beside_heap();
+  budget_.bytes_used = beside + tables_->heap.bytes_used();
+  budget_.bytes_held = beside + tables_->heap.bytes_held();
+}
+
+// Kept free for writes that find no block of their size, so that they need not wait for compaction.
+uint64_t Keyspace::reserve_bytes() const {
+  const uint64_t most = 2 * tables_->heap.chunk_bytes();
+  return std::min(most, std::max(budget_.bytes_max / 64, std::min(budget_.bytes_max / 16, kReserveMin)));
+}
+
+// How much of the memory a write may draw on: what is left below the reserve, the reserve, or, when everything was
+// tried, as much again above the limit, which the next writes work off.
+bool Keyspace::has_block(size_t bytes, size_t far_bytes, Depth depth) {
+  if (budget_.bytes_max != 0) {
+    const uint64_t reserve = reserve_bytes();
+    const uint64_t taken = bytes_beside_heap() + far_bytes + (depth == Depth::kNormal ? reserve : 0);
+    const uint64_t most = budget_.bytes_max + (depth == Depth::kOverdraft ? reserve : 0);
+    if (taken > most) return false;
+    if (far_bytes > 0 && tables_->heap.bytes_held() > most - taken) return false;
+    tables_->heap.set_bytes_held_max(most - taken);
+  }
+  return tables_->heap.can_allocate(bytes);
+}
+
+bool Keyspace::make_room(size_t bytes, size_t far_bytes, Instant now) {
+  if (budget_.bytes_max != 0 && bytes + far_bytes > budget_.bytes_max) return false;
+  evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
+  if (far_bytes == 0) {  // the common case: the victim leaves a block of the size that is wanted
+    for (int i = 0; i < kEvictionsBeforeReserve; ++i) {
+      if (has_block(bytes, 0, Depth::kNormal)) return true;
+      if (!drop_flushed() && !evict_one(now)) break;
+    }
+  }
+  for (uint64_t left = kReclaimsMin + (bytes + far_bytes) / kBytesPerReclaim; left > 0; --left) {
+    if (has_block(bytes, far_bytes, Depth::kReserve)) return true;
+    if (!reclaim(now)) return false;
+  }
+  return has_block(bytes, far_bytes, Depth::kOverdraft);
+}
+
+// One step towards more free memory: what FLUSHALL left, then holes, then a victim.
+bool Keyspace::reclaim(Instant now) {
+  if (drop_flushed()) return true;
+  bool has_moved = tables_->heap.compact(kBlocksMovedPerStep, kBytesMovedPerStep, kChunkHolesPercent, *this);
+  return has_moved || evict_one(now);
+}
+
+// While the reserve is in use, or holes take more than their share, every write does a little about it: it moves a few
+// entries of a sparse chunk, or, if no chunk is sparse enough, evicts one, but never more than twice the share.
+void Keyspace::tidy(Instant now) {
+  Heap& heap = tables_->heap;
+  for (int i = 0; i < kTidyStepsPerWrite; ++i) {
+    const size_t holes = heap.bytes_free() * 100, held = heap.bytes_held();
+    const bool is_short = budget_.bytes_max != 0 && budget_.bytes_held + reserve_bytes() > budget_.bytes_max;
+    if (holes <= held * kHolesPercent && !is_short && !heap.is_compacting()) return;
+    if (heap.compact(kBlocksMovedPerStep, kBytesMovedPerStep, kChunkHolesPercent, *this)) continue;
+    if (!is_short || holes > held * kHolesPercent * 2 || !evict_one(now)) return;
+  }
+}
+
+bool Keyspace::evict_one(Instant now) {
+  if (Entry* due = tables_->wheel.first_due(now); due != nullptr && due->is_expired(now)) {
+    ++stats_.expired;
+    erase_entry(refer(due->key()), *due);
+    return true;
+  }
+  const ItemId id = evictor_->choose_victim(now);
+  if (id == kNoItem) return false;
+  Entry& victim = tables_->at(id);
+  const KeyRef ref = refer(victim.key());
+  evictor_->on_evict(id, ref.hash, weight_of(victim));
+  take_out(ref, victim);
+  ++(victim.is_expired(now) ? stats_.expired : stats_.evicted);
+  destroy(victim);
+  refresh_budget();
+  return true;
+}
+
+bool Keyspace::reserve(uint64_t bytes, Instant now) {
+  for (uint64_t left = kReclaimsMin + bytes / kBytesPerReclaim; left > 0; --left) {
+    if (budget_.bytes_max == 0 || budget_.bytes_used + bytes <= budget_.bytes_max) return true;
+    if (bytes > budget_.bytes_max || (!drop_flushed() && !evict_one(now))) break;
+  }
+  if (budget_.bytes_used + bytes <= budget_.bytes_max) return true;
+  ++stats_.refused_for_memory;
+  return false;
+}
+
+void Keyspace::set_memory_limit(uint64_t bytes_max) {
+  budget_.bytes_max = bytes_max;
+  tables_->heap.set_bytes_held_max(SIZE_MAX);
+  refresh_budget();
+  evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
+}
+
+// --- what FLUSHALL left ----------------------------------------------------------------------------------------------
+
+void Keyspace::flush() {
+  const std::string policy(evictor_->name());
+  flushed_.push_back(std::move(tables_));
+  tables_ = make_tables(budget_.bytes_max, hash_seed_);
+  evictor_ = *make_evictor(policy, tables_->heap.memory(), *this);
+  size_ = 0;
+  hashed_entry_ = nullptr;
+  refresh_budget();
+  evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
+}
+
+bool Keyspace::drop_flushed() {
+  if (flushed_.empty()) return false;
+  if (flushed_.front()->drop(kChunksDroppedPerTick)) flushed_.pop_front();
+  refresh_budget();
+  return true;
+}
+
+// --- reports ---------------------------------------------------------------------------------------------------------
+
+size_t Keyspace::bytes_of(const Entry& entry) const {
+  size_t tables = 0;
+  for (const HashTable& table : tables_->tables) tables += table.bytes_used();
+  return weight_of(entry) + (size_ == 0 ? 0 : tables / size_);
+}
+
+MemoryReport Keyspace::memory_report() const {
+  MemoryReport report;
+  for (const HashTable& table : tables_->tables) report.tables += table.bytes_used();
+  report.entries = tables_->heap.bytes_used() - std::min<uint64_t>(tables_->heap.bytes_used(), report.tables);
+  report.tables += Tables::kFixedBytes;
+  report.far_values = tables_->far_bytes;
+  report.policy = evictor_->bytes_used();
+  report.holes = tables_->heap.bytes_held() - tables_->heap.bytes_used();
+  for (const auto& tables : flushed_) report.flushed += tables->bytes_held();
+  report.blocks_moved = tables_->heap.blocks_moved();
+  return report;
+}
+
+std::optional<uint64_t> Keyspace::idle_seconds(const Entry& entry, Instant now) const {
+  return evictor_->idle_seconds(tables_->id_of(entry), now);
+}
+
+std::optional<uint64_t> Keyspace::frequency(const Entry& entry) const {
+  return evictor_->frequency(tables_->id_of(entry));
+}
+
+void Keyspace::check() const {
+  tables_->heap.check();
+}
+
+}  // namespace tidemark::cacheserver
