@@ -17,22 +17,15 @@ class FarValue {
   void drop();  // may end it
 
   char* data() { return reinterpret_cast<char*>(this + 1); }
-  // What would be the value if `data` were its data: it may be read, but may be anything. nullptr: it cannot be one.
-  static const FarValue* maybe_of(const char* data);
   size_t capacity() const { return mapped_bytes_ - sizeof(FarValue); }
   size_t bytes_held() const { return mapped_bytes_; }
   bool is_shared() const { return references_ > 1; }
-
-  // Where the keyspace lists it.
-  uint32_t number() const { return number_; }
-  void set_number(uint32_t number) { number_ = number; }
 
  private:
   explicit FarValue(size_t mapped_bytes) : mapped_bytes_(mapped_bytes) {}
 
   size_t mapped_bytes_;
-  uint32_t references_ = 1;
-  uint32_t number_ = 0;
+  uint64_t references_ = 1;
 };
 static_assert(sizeof(FarValue) == 16);
 

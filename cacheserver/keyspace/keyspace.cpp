@@ -124,7 +124,7 @@ Entry* Keyspace::write(const KeyRef& ref, const Draft& draft, Instant now) {
   std::string key_kept, content_kept;
   KeyRef stable = ref;
   Draft made = draft;
-  const FarHold source(tables_->far_of(draft.content.data()));
+  const FarHold source(tables_->far_of(draft.content));
   if (!has_block(bytes, far_bytes, Depth::kNormal)) {
     if (tables_->heap.contains(ref.key.data())) stable.key = key_kept.assign(ref.key);
     if (tables_->heap.contains(draft.content.data())) made.content = content_kept.assign(draft.content);
@@ -182,6 +182,10 @@ void Keyspace::take_over(const KeyRef& ref, Entry& old, Entry& fresh, Instant no
 bool Keyspace::write_in_place(Entry& old, const Entry::Shape& shape, std::string_view value) {
   if (shape.has_claims != old.has_claims() || shape.has_expiry != old.has_expiry_section()) return false;
   if (shape.is_far() != old.is_far() || (!shape.is_far() && shape.is_small() == old.is_wide())) return false;
+  if (shape.value_size == old.value_bytes() && !shape.is_far()) {  // the common case: nothing about the block changes
+    if (!value.empty()) std::memmove(old.value_mutable(), value.data(), value.size());
+    return true;
+  }
   const uint32_t weight = weight_of(old);
   const ItemId id = tables_->id_of(old);
   if (shape.is_far()) {
@@ -198,7 +202,7 @@ bool Keyspace::write_in_place(Entry& old, const Entry::Shape& shape, std::string
 
 Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOptions& options, Instant now) {
   const KeyRef ref = recall(key);
-  const FarHold source(tables_->far_of(value.data()));
+  const FarHold source(tables_->far_of(value));
   if (!tables_->heap.contains(key.data()) && !tables_->heap.contains(value.data())) tidy(now);
   Entry* old = lookup(ref, now);
   auto expires_at = options.expires_at;

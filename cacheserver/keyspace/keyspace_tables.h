@@ -4,6 +4,8 @@
 // Threads: one worker's own. I/O: none.
 #pragma once
 
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "cacheserver/entry/far_value.h"
@@ -23,7 +25,7 @@ struct Keyspace::Tables {
     for (uint32_t i = 0; i < SlotIndex::kTables; ++i) tables.emplace_back(context, i);
   }
   ~Tables() {
-    while (!far_values.empty()) remove_far(far_values.back());
+    while (!far_values.empty()) remove_far(far_values.begin()->second);
   }
   Tables(const Tables&) = delete;
   Tables& operator=(const Tables&) = delete;
@@ -33,30 +35,26 @@ struct Keyspace::Tables {
   ItemId id_of(const Entry& entry) const { return heap.memory().id_of(entry); }
 
   void add_far(FarValue* value) {
-    value->set_number(static_cast<uint32_t>(far_values.size()));
-    far_values.push_back(value);
+    far_values.emplace(value->data(), value);
     far_bytes += value->bytes_held();
   }
   // Ends the entry's hold on it.
   void remove_far(FarValue* value) {
     far_bytes -= value->bytes_held();
-    far_values.back()->set_number(value->number());
-    far_values[value->number()] = far_values.back();
-    far_values.pop_back();
+    far_values.erase(value->data());
     value->drop();
   }
-
-  // The far value whose bytes begin at `data`; nullptr: none of these.
-  FarValue* far_of(const char* data) const {
-    const FarValue* maybe = data == nullptr ? nullptr : FarValue::maybe_of(data);
-    if (maybe == nullptr || maybe->number() >= far_values.size()) return nullptr;
-    FarValue* listed = far_values[maybe->number()];
-    return listed == maybe ? listed : nullptr;
+  // The far value that `bytes` are the beginning of; nullptr: none of these.
+  FarValue* far_of(std::string_view bytes) const {
+    if (bytes.size() < kFarValueBytes) return nullptr;
+    auto at = far_values.find(bytes.data());
+    return at == far_values.end() ? nullptr : at->second;
   }
 
   // Gives back a bounded part of it; true when nothing is left.
   bool drop(size_t chunks_max) {
-    for (size_t i = 0; i < chunks_max * kFarValuesPerDrop && !far_values.empty(); ++i) remove_far(far_values.back());
+    for (size_t i = 0; i < chunks_max * kFarValuesPerDrop && !far_values.empty(); ++i)
+      remove_far(far_values.begin()->second);
     return heap.drop(chunks_max) && far_values.empty();
   }
 
@@ -71,7 +69,7 @@ struct Keyspace::Tables {
   std::vector<HashTable> tables;
   SlotIndex slots;
   ExpiryWheel wheel;
-  std::vector<FarValue*> far_values;
+  std::unordered_map<const char*, FarValue*> far_values;  // by their bytes
   size_t far_bytes = 0;
 };
 
