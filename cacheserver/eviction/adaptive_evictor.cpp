@@ -49,6 +49,7 @@ void AdaptiveEvictor::on_insert(ItemId id, uint64_t hash, uint32_t bytes, Instan
 }
 
 void AdaptiveEvictor::on_hit(ItemId id, uint64_t hash, Instant) {
+  if (!is_under_pressure_ && ++hits_passed_ % kHitsPerNoted != 0) return;
   lists_.prefetch_neighbours(id);
   sketch_.prefetch(hash);
   if (hits_.note(id, hash)) work_off_hits();
