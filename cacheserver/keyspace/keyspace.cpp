@@ -115,7 +115,8 @@ Entry* Keyspace::refuse() {
 // The entry of `ref`, in the draft's shape. Its encoding is text, its claims are zero, its timer is not set. nullptr:
 // no room, and what was there still is, but for what was evicted on the way.
 Entry* Keyspace::write(const KeyRef& ref, const Draft& draft, Instant now) {
-  if (ref.key.size() > kKeyBytesMax || draft.shape.value_size > kValueBytesMax || table_of(ref).is_full()) {
+  if (ref.key.size() > kKeyBytesMax || draft.shape.value_size > kValueBytesMax ||
+      (table_of(ref).is_full() && find_entry(ref) == nullptr)) {
     return refuse();
   }
   const size_t bytes = Entry::bytes_needed(draft.shape);
@@ -203,7 +204,9 @@ bool Keyspace::write_in_place(Entry& old, const Entry::Shape& shape, std::string
 Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOptions& options, Instant now) {
   const KeyRef ref = recall(key);
   const FarHold source(tables_->far_of(value));
-  if (!tables_->heap.contains(key.data()) && !tables_->heap.contains(value.data())) tidy(now);
+  if (!tables_->heap.contains(key.data()) && !tables_->heap.contains(value.data())) {
+    tidy(now, !options.keep_expiry);
+  }
   Entry* old = lookup(ref, now);
   auto expires_at = options.expires_at;
   if (options.keep_expiry) expires_at = old != nullptr ? old->expires_at() : std::nullopt;
@@ -226,7 +229,7 @@ Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOpti
 
 Entry* Keyspace::resize(std::string_view key, size_t size, Instant now) {
   const KeyRef ref = recall(key);
-  tidy(now);
+  tidy(now, false);
   Entry* old = lookup(ref, now);
   if (old == nullptr) return write(ref, {.shape = {.key_size = key.size(), .value_size = size}}, now);
   const size_t old_size = old->value().size();
@@ -247,7 +250,7 @@ Entry* Keyspace::resize(std::string_view key, size_t size, Instant now) {
 }
 
 Keyspace::CopyOutcome Keyspace::copy(std::string_view from, std::string_view to, Instant now) {
-  tidy(now);
+  tidy(now, false);
   Entry* source = peek(from, now);
   if (source == nullptr) return CopyOutcome::kMissing;
   const ValueEncoding encoding = source->encoding();

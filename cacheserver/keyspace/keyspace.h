@@ -190,7 +190,7 @@ class Keyspace final : private ItemSource, private BlockMover {
   bool has_block(size_t bytes, size_t far_bytes, Depth depth);
   bool reclaim(Instant now);
   bool drop_flushed();
-  void tidy(Instant now);
+  void tidy(Instant now, bool may_evict);
   uint64_t reserve_bytes() const;
   uint64_t bytes_beside_heap() const;
   void refresh_budget();

@@ -1,5 +1,6 @@
 // The memory of a keyspace: room for what is written, victims, holes, what FLUSHALL left.
 #include <algorithm>
+#include <utility>
 
 #include "cacheserver/keyspace/keyspace.h"
 #include "cacheserver/keyspace/keyspace_tables.h"
@@ -12,6 +13,7 @@ constexpr uint64_t kReclaimsMin = 128;
 constexpr uint64_t kBytesPerReclaim = 64;
 constexpr int kEvictionsBeforeReserve = 8;
 constexpr int kTidyStepsPerWrite = 2;
+constexpr size_t kFlushedMax = 8;  // generations waiting to be given back; one more waits for the first
 
 constexpr uint64_t kReserveMin = 128 << 10;
 constexpr uint64_t kSmallHeapBytes = 64 << 20;  // up to this limit chunks are small
@@ -52,6 +54,8 @@ void Keyspace::on_entry_moved(ItemId from, ItemId to) {
   table_of(ref).replace(ref, from, to);
   tables_->wheel.on_move(entry);
   evictor_->on_move(from, to);
+  const uint32_t before = weight_of(tables_->at(from)), after = weight_of(entry);  // spare granules differ
+  if (before != after) evictor_->on_resize(to, before, after);
   hashed_entry_ = nullptr;
 }
 
@@ -118,15 +122,16 @@ bool Keyspace::reclaim(Instant now) {
 }
 
 // While the reserve is in use, or holes take more than their share, every write does a little about it: it moves a few
-// entries of a sparse chunk, or, if no chunk is sparse enough, evicts one, but never more than twice the share.
-void Keyspace::tidy(Instant now) {
+// entries of a sparse chunk, or, if no chunk is sparse enough, evicts one, but never more than twice the share. A write
+// that depends on what its key holds may not evict before it has read that.
+void Keyspace::tidy(Instant now, bool may_evict) {
   Heap& heap = tables_->heap;
   for (int i = 0; i < kTidyStepsPerWrite; ++i) {
     const size_t holes = heap.bytes_free() * 100, held = heap.bytes_held();
     const bool is_short = budget_.bytes_max != 0 && budget_.bytes_held + reserve_bytes() > budget_.bytes_max;
     if (holes <= held * kHolesPercent && !is_short && !heap.is_compacting()) return;
     if (heap.compact(kBlocksMovedPerStep, kBytesMovedPerStep, kChunkHolesPercent, *this)) continue;
-    if (!is_short || holes > held * kHolesPercent * 2 || !evict_one(now)) return;
+    if (!may_evict || !is_short || holes > held * kHolesPercent * 2 || !evict_one(now)) return;
   }
 }
 
@@ -168,9 +173,11 @@ void Keyspace::set_memory_limit(uint64_t bytes_max) {
 // --- what FLUSHALL left ----------------------------------------------------------------------------------------------
 
 void Keyspace::flush() {
+  if (size_ == 0) return;
+  while (flushed_.size() >= kFlushedMax) drop_flushed();
   const std::string policy(evictor_->name());
-  flushed_.push_back(std::move(tables_));
-  tables_ = make_tables(budget_.bytes_max, hash_seed_);
+  auto fresh = make_tables(budget_.bytes_max, hash_seed_);  // may throw: nothing has changed yet
+  flushed_.push_back(std::exchange(tables_, std::move(fresh)));
   evictor_ = *make_evictor(policy, tables_->heap.memory(), *this);
   size_ = 0;
   hashed_entry_ = nullptr;

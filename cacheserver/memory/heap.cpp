@@ -267,13 +267,13 @@ void Heap::release_chunk(size_t chunk) {
 }
 
 bool Heap::drop(size_t chunks_max) {
+  fresh_ = fresh_end_ = touched_ = 0;
   for (; dropped_ < chunks_.size() && chunks_max > 0; ++dropped_) {
     if (!chunks_[dropped_].is_held) continue;
     release_chunk(dropped_);
     --chunks_max;
   }
   if (dropped_ < chunks_.size()) return false;
-  fresh_ = fresh_end_ = touched_ = 0;
   used_ = holes_ = 0;
   return true;
 }
@@ -354,6 +354,7 @@ size_t Heap::emptiest_chunk(unsigned holes_percent) const {
 bool Heap::begin_compaction(unsigned holes_percent) {
   const size_t chunk = emptiest_chunk(holes_percent);
   if (chunk == kNoChunk) return false;
+  if (fresh_ == fresh_end_) close_fresh();  // a full chunk must not take blocks back while it is emptied
   evacuated_ = chunk;
   cursor_ = begin_of_chunk(chunk);
   return true;

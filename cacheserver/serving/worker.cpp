@@ -74,7 +74,7 @@ size_t Worker::purge_slot(Slot slot, size_t keys_max, Instant now) {
   size_t purged = 0;
   while (purged < keys_max) {
     std::vector<std::string> keys;  // copies: erasing ends the views
-    for (std::string_view key : keyspace_->keys_in_slot(slot, std::min(kAtOnce, keys_max - purged), now)) {
+    for (std::string_view key : keyspace_->keys_in_slot(slot, std::min(kAtOnce, keys_max - purged), Instant::min())) {
       keys.emplace_back(key);
     }
     if (keys.empty()) break;
