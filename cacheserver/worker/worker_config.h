@@ -9,7 +9,7 @@
 
 namespace tidemark::cacheserver {
 
-// Redis's name for our sampled LRU is understood and shown, for tools look for it; other names are ours.
+// Redis's name for our LRU is understood and shown, for tools look for it; other names are ours.
 inline std::string_view policy_of_redis_name(std::string_view name) {
   return name == "allkeys-lru" ? "lru" : name;
 }
