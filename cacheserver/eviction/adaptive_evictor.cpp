@@ -49,7 +49,7 @@ void AdaptiveEvictor::on_insert(ItemId id, uint64_t hash, uint32_t bytes, Instan
 }
 
 void AdaptiveEvictor::on_hit(ItemId id, uint64_t hash, Instant) {
-  if (!is_under_pressure_ && ++hits_passed_ % kHitsPerNoted != 0) return;
+  if (has_plenty_ && ++hits_passed_ % kHitsPerNotedInPlenty != 0) return;
   lists_.prefetch_neighbours(id);
   sketch_.prefetch(hash);
   if (hits_.note(id, hash)) work_off_hits();
@@ -87,6 +87,7 @@ ItemId AdaptiveEvictor::choose_victim(Instant) {
 
 void AdaptiveEvictor::set_pressure(uint64_t bytes_used, uint64_t bytes_max) {
   const double fullness = bytes_max == 0 ? 0 : static_cast<double>(bytes_used) / static_cast<double>(bytes_max);
+  has_plenty_ = fullness < kPlenty;
   if (fullness >= kPressureOn && !is_under_pressure_) begin_pressure(std::min(fullness, 1.0));
   if (fullness < kPressureOff && is_under_pressure_) end_pressure();
 }

@@ -29,9 +29,10 @@ class AdaptiveEvictor final : public Evictor {
  public:
   static constexpr double kPressureOn = 0.75;  // of the memory limit
   static constexpr double kPressureOff = 0.5;
-  // Of the hits without pressure one in so many is noted: nothing leaves, and what is used will be hit again, exactly
-  // noted, between the beginning of pressure and the first victim. Moving an item in a list costs more than finding it.
-  static constexpr uint32_t kHitsPerNoted = 8;
+  // Below so much of the memory limit one hit in so many is noted: nothing leaves, and what is used will be hit again,
+  // exactly noted, long before the first victim. Moving an item in a list costs more than finding it.
+  static constexpr double kPlenty = 0.1;
+  static constexpr uint32_t kHitsPerNotedInPlenty = 8;
   static constexpr size_t kItemsMin = 16;     // what the sketch is made for at least
   static constexpr size_t kMovedPerCall = 4;  // items between segments and wheel
   static constexpr double kShareStep = 0.3;   // of the way to the leader's trial share, per period
@@ -75,6 +76,7 @@ class AdaptiveEvictor final : public Evictor {
   ExpertPanel panel_;
   SizeSpread spread_;
   uint32_t hits_passed_ = 0;
+  bool has_plenty_ = true;
   bool is_under_pressure_ = false;
   bool by_density_ = false;
   double trial_share_;

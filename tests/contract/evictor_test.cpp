@@ -248,6 +248,27 @@ TEST_P(EvictorContract, WhatIsHitAgainAndAgainOutlivesAStreamOfStrangers) {
   EXPECT_GE(alive, 95u);
 }
 
+// 100 of 500 are hit twice while the cache is a quarter full; then it fills up, and as many go as were not hit by then.
+TEST_P(EvictorContract, AHitLongBeforeTheCacheIsFullCounts) {
+  if (!evicts_) GTEST_SKIP() << "never evicts";
+  constexpr uint64_t kLimit = 500 * 100;
+  Population population(GetParam(), 500);
+  for (uint64_t i = 0; i < 500; ++i) {
+    population.pass(std::chrono::milliseconds(100));
+    population.insert(i);
+    population.tell_pressure(kLimit);
+    if (i != 124) continue;
+    for (uint64_t hit = 0; hit < 200; ++hit) population.hit(hit % 100);
+  }
+  for (uint64_t stranger = 500; stranger < 525; ++stranger) {
+    population.evict();
+    population.insert(stranger);
+  }
+  size_t alive = 0;
+  for (uint64_t i = 0; i < 100; ++i) alive += population.has(i) ? 1 : 0;
+  EXPECT_GE(alive, 95u);
+}
+
 TEST_P(EvictorContract, ACacheThatIsNotFullPaysForLittleButTheHeads) {
   Population population(GetParam(), 20'000);
   for (uint64_t i = 0; i < 20'000; ++i) {
