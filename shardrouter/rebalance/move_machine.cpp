@@ -127,7 +127,9 @@ MoveDecision before_fence(const MoveView& view) {
   if (view.wish == MoveWish::kPause) return {kPause, ""};
   if (view.target == TargetStep::kNone) return {kReserveTarget, ""};
   if (view.target == TargetStep::kReserved) return {kCopy, ""};
-  if (view.target_attempt != view.source_attempt) return contradiction(view);
+  // A crash may have taken the last steps back from either side: they were not waited for.
+  if (view.target_attempt < view.source_attempt) return {kNextAttempt, "the target has forgotten an attempt"};
+  if (view.target_attempt > view.source_attempt) return {kUnfence, "the source has forgotten an attempt"};
   if (!view.is_streaming) return {kStartStream, ""};
   if (!view.has_reverse_slot) return {kArmReverse, ""};
   if (!view.is_caught_up) return {kCatchUp, ""};
@@ -141,8 +143,8 @@ MoveDecision fenced(const MoveView& view) {
     return {kMarkMoved, ""};
   }
   if (view.target == TargetStep::kCopied) {
-    if (view.target_attempt == view.source_attempt + 1) return {kUnfence, ""};
-    if (view.target_attempt != view.source_attempt) return contradiction(view);
+    if (view.target_attempt > view.source_attempt) return {kUnfence, ""};
+    if (view.target_attempt < view.source_attempt) return {kNextAttempt, "the target has forgotten an attempt"};
     if (const std::string reason = reason_to_abort(view); !reason.empty()) return abort(view, reason);
     if (!view.is_streaming || view.is_fence_deadline_over) return {kNextAttempt, ""};
     if (view.is_marker_applied && view.is_fence_durable) return {kFlip, ""};

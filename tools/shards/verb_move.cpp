@@ -75,6 +75,8 @@ Json json_of(const MoveOptions& options, const MoveReport& report) {
               {"blocked_ms", report.blocked_ms},
               {"taken_back_ms", report.failed_blocked_ms},
               {"fence_timeouts", report.fence_timeouts},
+              {"rehearsals", report.rehearsals},
+              {"rehearsal_ms", report.rehearsal_ms},
               {"total_ms", report.total_ms}};
 }
 
@@ -242,11 +244,12 @@ Result<bool> run_watch(const MoveArguments& arguments) {
       fmt::print("{}\n", json.dump());
     } else {
       for (const auto& one : json)
-        fmt::print("{} buckets {} shard {} ({}) -> {} ({}): {}/{} rows, lag {} B, ETA {} s{}{}\n",
+        fmt::print("{} buckets {} shard {} ({}) -> {} ({}): {}/{} rows, lag {} B, ETA {} s{}{}{}\n",
                    one["move"].get<std::string>(), one["buckets"].get<std::string>(), one.value("source", -1),
                    one.value("source_step", "-"), one.value("target", -1), one.value("target_step", "-"),
                    one.value("rows_copied", int64_t{0}), one.value("rows_total", Json()).dump(),
                    one.value("lag_bytes", Json()).dump(), one.value("eta_s", Json()).dump(),
+                   one.value("attempt", 1) > 1 ? fmt::format(", attempt {}", one.value("attempt", 1)) : "",
                    one.value("silent_ms", 0.0) > 5000 ? ", nobody drives it" : "",
                    one.value("note", "").empty() ? "" : ": " + one.value("note", ""));
       if (json.empty()) fmt::print("no move is under way\n");

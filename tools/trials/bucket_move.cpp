@@ -89,8 +89,8 @@ class Trial {
   std::unique_ptr<LocalCluster> cluster_;
   std::unique_ptr<LedgerWorkload> workload_;
   int owner_ = 0;
-  std::vector<double> blocked_ms_, copy_rates_, stalls_ms_, resume_ms_, loads_;
-  int64_t taken_back_ = 0, fence_timeouts_ = 0, kills_ = 0;
+  std::vector<double> blocked_ms_, taken_back_ms_, rehearsals_ms_, copy_rates_, stalls_ms_, resume_ms_, loads_;
+  int64_t fence_timeouts_ = 0, kills_ = 0;
 };
 
 Status Trial::start_cluster() {
@@ -184,7 +184,8 @@ Status Trial::move_once(uint32_t round) {
   if (!place.empty()) resume_ms_.push_back(took.count());
   const double blocked = report->value("blocked_ms", 0.0);
   if (blocked > 0 && place.empty()) blocked_ms_.push_back(blocked);
-  for (const auto& ms : (*report)["taken_back_ms"]) (void)ms, ++taken_back_;
+  for (const auto& ms : (*report)["taken_back_ms"]) taken_back_ms_.push_back(ms.get<double>());
+  rehearsals_ms_.push_back(report->value("rehearsal_ms", 0.0));
   fence_timeouts_ += report->value("fence_timeouts", 0);
   const double copy_ms = report->value("copy_ms", 0.0);
   const double rate = copy_ms > 0 ? static_cast<double>(report->value("rows_copied", int64_t{0})) / copy_ms * 1e3 : 0;
@@ -271,7 +272,12 @@ Result<bool> Trial::close_books() {
               {"count", blocked_ms_.size()}}},
             {"stall_ms", {{"median", percentile(stalls_ms_, 0.5)}, {"p99", percentile(stalls_ms_, 0.99)}}},
             {"other_write_ms_p99", result->other_ms_p99},
-            {"attempts_taken_back", taken_back_},
+            {"attempts_taken_back", taken_back_ms_.size()},
+            {"taken_back_ms",
+             {{"median", percentile(taken_back_ms_, 0.5)},
+              {"p99", percentile(taken_back_ms_, 0.99)},
+              {"max", percentile(taken_back_ms_, 1)}}},
+            {"rehearsal_ms", {{"median", percentile(rehearsals_ms_, 0.5)}, {"p99", percentile(rehearsals_ms_, 0.99)}}},
             {"fence_timeouts", fence_timeouts_},
             {"kills", kills_},
             {"resume_ms", {{"median", percentile(resume_ms_, 0.5)}, {"max", percentile(resume_ms_, 1)}}},

@@ -7,11 +7,18 @@
 --            an attempt taken back: target importing(e) -> importing(e+3), then source fenced(e+1) -> owned(e+3)
 -- Flips take even steps and retreats odd ones, so the larger epoch is always the newer decision.
 --
+-- While writers wait nothing waits for a disk: fence, flip and the two steps back commit with synchronous_commit = off.
+-- What a crash then forgets, it forgets on one server and from the end: nothing that was acknowledged after it can have
+-- survived. The target sees a fence only once it is on the source's disk (the log is sent from there); no one acts on a
+-- flip before it is on the target's. An attempt that one side has forgotten is caught up with: the attempts are counted
+-- on both sides, and a fence or a flip names its own.
+--
 -- Every function is one decision: it locks the move's row, checks the step it starts from, changes exactly as many
 -- buckets as the move has or fails, and is called as one message of its own. A process that was paused and comes back
 -- finds another step and changes nothing.
 --
 -- SQLSTATEs: SH007 the buckets or the step are not what this call needs   SH008 rows where none may be
+--            SH009 the hand-over comes too late
 -- Advisory locks: (7002, hash of the move's id) by the one process that drives it.
 
 CREATE TABLE IF NOT EXISTS shard.move (
@@ -43,6 +50,7 @@ CREATE TABLE IF NOT EXISTS shard.move (
 ) WITH (fillfactor = 50);
 
 -- A fence writes one row here. It travels in the move's own stream: when the target sees it, it has seen everything.
+-- Rehearsals have negative numbers.
 CREATE TABLE IF NOT EXISTS shard.move_marker (
   move_id text NOT NULL,
   attempt int NOT NULL,
@@ -123,8 +131,9 @@ BEGIN
   INSERT INTO shard.bucket AS b (bucket, state, epoch, move_id, forward)
   SELECT lo + n::int - 1, 'importing', e, id, source::text FROM unnest(epochs) WITH ORDINALITY AS x(e, n)
   ON CONFLICT (bucket) DO UPDATE
-     SET state = 'importing', epoch = excluded.epoch, move_id = id, forward = excluded.forward
-   WHERE b.state IN ('moved', 'aborted') AND b.epoch <= excluded.epoch AND shard.move_has_ended(b.move_id);
+     SET state = 'importing', epoch = greatest(b.epoch, excluded.epoch), move_id = id, forward = excluded.forward
+   -- (An aborted move may have left a larger epoch here: of an attempt that the source has forgotten in a crash.)
+   WHERE (b.state = 'moved' AND b.epoch <= excluded.epoch OR b.state = 'aborted') AND shard.move_has_ended(b.move_id);
   GET DIAGNOSTICS changed = ROW_COUNT;
   PERFORM shard.move_expect_count(m, changed, 'reserved at the target');
   IF undone IS NULL THEN
@@ -161,6 +170,17 @@ BEGIN
 END $$;
 
 -- ------------------------------------------------------------------------------------------------------------- fence
+-- The way of a fence's marker, gone through beforehand while nobody waits: how long will it take now?
+CREATE OR REPLACE FUNCTION shard.move_rehearse(id text, number int) RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM shard.move_in_step(id, ARRAY['reserved']);
+  DELETE FROM shard.move_marker WHERE move_id = id AND attempt < 0;
+  INSERT INTO shard.move_marker (move_id, attempt) VALUES (id, -number);
+END $$;
+
 -- The advisory locks wait for writers that are under way; statement_timeout bounds the whole.
 CREATE OR REPLACE FUNCTION shard.move_fence(id text, of_attempt int) RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -173,6 +193,7 @@ BEGIN
     RAISE EXCEPTION 'move %: attempt % cannot be fenced (attempt %, wish %)', id, of_attempt, m.attempt, m.wish
       USING ERRCODE = 'SH007';
   END IF;
+  PERFORM set_config('synchronous_commit', 'off', true);
   PERFORM pg_advisory_xact_lock(7001, b) FROM generate_series(m.bucket_lo, m.bucket_hi) b;
   -- FOR UPDATE as well: a REPEATABLE READ writer that checked FOR SHARE must not pass beside a plain UPDATE.
   PERFORM FROM shard.bucket WHERE bucket BETWEEN m.bucket_lo AND m.bucket_hi FOR UPDATE;
@@ -195,6 +216,7 @@ BEGIN
   IF m.attempt <> of_attempt THEN
     RAISE EXCEPTION 'move % is at attempt % here, not %', id, m.attempt, of_attempt USING ERRCODE = 'SH007';
   END IF;
+  PERFORM set_config('synchronous_commit', 'off', true);
   UPDATE shard.bucket SET epoch = epoch + 3
    WHERE bucket BETWEEN m.bucket_lo AND m.bucket_hi AND state = 'importing' AND move_id = id;
   GET DIAGNOSTICS changed = ROW_COUNT;
@@ -202,40 +224,54 @@ BEGIN
   UPDATE shard.move SET attempt = of_attempt + 1 WHERE move_id = id;
 END $$;
 
--- Then the source.
+-- Then the source. (A source that has forgotten the fence itself has nothing to take down and takes the epochs.)
 CREATE OR REPLACE FUNCTION shard.move_unfence(id text, of_attempt int) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  m       shard.move := shard.move_in_step(id, ARRAY['fenced']);
+  m       shard.move := shard.move_in_step(id, ARRAY['fenced', 'reserved']);
   changed bigint;
 BEGIN
   IF m.attempt <> of_attempt THEN
     RAISE EXCEPTION 'move % is at attempt % here, not %', id, m.attempt, of_attempt USING ERRCODE = 'SH007';
   END IF;
-  UPDATE shard.bucket SET state = 'owned', epoch = epoch + 2, forward = NULL
-   WHERE bucket BETWEEN m.bucket_lo AND m.bucket_hi AND state = 'fenced' AND move_id = id;
+  PERFORM set_config('synchronous_commit', 'off', true);
+  UPDATE shard.bucket SET state = 'owned', epoch = epoch + CASE WHEN m.step = 'fenced' THEN 2 ELSE 3 END, forward = NULL
+   WHERE bucket BETWEEN m.bucket_lo AND m.bucket_hi AND move_id = id
+     AND state = CASE WHEN m.step = 'fenced' THEN 'fenced' ELSE 'owned' END;
   GET DIAGNOSTICS changed = ROW_COUNT;
   PERFORM shard.move_expect_count(m, changed, 'given back to writers');
   UPDATE shard.move SET step = 'reserved', attempt = of_attempt + 1, fenced_at = NULL WHERE move_id = id;
 END $$;
 
 -- --------------------------------------------------------------------------------------------------------- hand-over
-CREATE OR REPLACE FUNCTION shard.move_flip(id text, of_attempt int) RETURNS void
+-- Not after that moment of this server's clock (NULL: whenever), and not on a server that was promoted since.
+DROP FUNCTION IF EXISTS shard.move_flip(text, int);
+CREATE OR REPLACE FUNCTION shard.move_flip(id text, of_attempt int, not_after timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-  m       shard.move := shard.move_in_step(id, ARRAY['copied']);
+  m       shard.move;
   changed bigint;
 BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '20ms', true);
+  m := shard.move_in_step(id, ARRAY['copied']);
   IF m.attempt <> of_attempt THEN
     RAISE EXCEPTION 'move % is at attempt % here, not %', id, m.attempt, of_attempt USING ERRCODE = 'SH007';
+  END IF;
+  IF m.timeline <> tidemark.current_timeline() THEN
+    RAISE EXCEPTION 'move % began on timeline % of this shard, which is on % now', id, m.timeline, tidemark.current_timeline()
+      USING ERRCODE = 'SH007', HINT = 'The target failed over: the move ends.';
   END IF;
   UPDATE shard.bucket SET state = 'owned', epoch = epoch + 2, forward = NULL
    WHERE bucket BETWEEN m.bucket_lo AND m.bucket_hi AND state = 'importing' AND move_id = id;
   GET DIAGNOSTICS changed = ROW_COUNT;
   PERFORM shard.move_expect_count(m, changed, 'owned by the target');
   UPDATE shard.move SET step = 'owned', owned_at = clock_timestamp() WHERE move_id = id;
+  IF clock_timestamp() > not_after THEN
+    RAISE EXCEPTION 'move %: the hand-over of attempt % comes too late', id, of_attempt
+      USING ERRCODE = 'SH009', HINT = 'The source takes the buckets back, and it is tried again.';
+  END IF;
 END $$;
 
 CREATE OR REPLACE FUNCTION shard.move_mark_moved(id text) RETURNS void

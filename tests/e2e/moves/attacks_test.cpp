@@ -124,10 +124,58 @@ TEST_F(MoveAttackTest, AnAttemptThatWasTakenBackCannotFlip) {
   ASSERT_FALSE(move("305", 1, {"--id", "twice", "--no-guardian"}, "after fence").is_ok);
   PgLink late = link(1);
   psql(1, "SELECT shard.move_next_attempt('twice', 1)");
-  EXPECT_EQ(state_of(late.run("SELECT shard.move_flip('twice', 1)")), "SH007");
+  EXPECT_EQ(state_of(late.run("SELECT shard.move_flip('twice', 1, NULL)")), "SH007");
   EXPECT_EQ(owned(1, 305, 305), "0");
   ASSERT_TRUE(tool({"resume", "--id", "twice"}).is_ok);
   EXPECT_EQ(owned(1, 305, 305), "1");
+}
+
+TEST_F(MoveAttackTest, AFlipThatComesTooLateDoesNotHappen) {
+  fill(311, 311);
+  ASSERT_FALSE(move("311", 1, {"--id", "late", "--no-guardian"}, "after fence").is_ok);
+  PgLink target = link(1);
+  EXPECT_EQ(state_of(target.run("SELECT shard.move_flip('late', 1, clock_timestamp() - interval '1 us')")), "SH009");
+  EXPECT_EQ(owned(1, 311, 311), "0");
+  // Held up by somebody's lock it gives up, and is not found waiting when the source has taken the bucket back.
+  PgLink other = link(1);
+  ASSERT_TRUE(other.run("BEGIN"));
+  ASSERT_TRUE(other.run("SELECT FROM shard.move WHERE move_id = 'late' FOR UPDATE"));
+  EXPECT_EQ(state_of(target.run("SELECT shard.move_flip('late', 1, NULL)")), "55P03");
+  ASSERT_TRUE(other.run("ROLLBACK"));
+  EXPECT_TRUE(tool({"resume", "--id", "late"}).is_ok);
+  EXPECT_EQ(psql(1, "SELECT state, epoch FROM shard.bucket WHERE bucket = 311"), "owned|6");
+}
+
+TEST_F(MoveAttackTest, AServerThatWasPromotedHandsNothingOver) {
+  fill(312, 312);
+  ASSERT_FALSE(move("312", 1, {"--id", "elsewhere", "--no-guardian"}, "after fence").is_ok);
+  psql(1, "UPDATE shard.move SET timeline = timeline - 1 WHERE move_id = 'elsewhere'");
+  PgLink target = link(1);
+  EXPECT_EQ(state_of(target.run("SELECT shard.move_flip('elsewhere', 1, NULL)")), "SH007");
+  EXPECT_EQ(owned(1, 312, 312), "0");
+  const Answer resumed = tool({"resume", "--id", "elsewhere"});
+  EXPECT_EQ(resumed.json["outcome"], "aborted");
+  EXPECT_THAT(resumed.json["reason"].get<std::string>(), HasSubstr("the target failed over"));
+  EXPECT_EQ(owned(0, 312, 312), "1");
+}
+
+TEST_F(MoveAttackTest, AnAttemptThatOneSideForgotInACrashIsCaughtUpWith) {
+  fill(313, 314);
+  ASSERT_FALSE(move("313", 1, {"--id", "forgot_source", "--no-guardian"}, "after fence").is_ok);
+  psql(1, "SELECT shard.move_next_attempt('forgot_source', 1)");
+  psql(0,
+       "UPDATE shard.bucket SET state = 'owned', epoch = epoch - 1, forward = NULL WHERE bucket = 313; "
+       "UPDATE shard.move SET step = 'reserved', fenced_at = NULL WHERE move_id = 'forgot_source'; "
+       "DELETE FROM shard.move_marker WHERE move_id = 'forgot_source'");
+  ASSERT_TRUE(tool({"resume", "--id", "forgot_source"}).is_ok);
+  EXPECT_EQ(psql(1, "SELECT state, epoch FROM shard.bucket WHERE bucket = 313"), "owned|6");
+  EXPECT_EQ(psql(0, "SELECT state, epoch FROM shard.bucket WHERE bucket = 313"), "moved|6");
+
+  ASSERT_FALSE(move("314", 1, {"--id", "forgot_target", "--no-guardian"}, "after fence").is_ok);
+  psql(0, "SELECT shard.move_unfence('forgot_target', 1)");
+  ASSERT_TRUE(tool({"resume", "--id", "forgot_target"}).is_ok);
+  EXPECT_EQ(psql(1, "SELECT state, epoch FROM shard.bucket WHERE bucket = 314"), "owned|6");
+  expect_nothing_left();
 }
 
 TEST_F(MoveAttackTest, AFlipThatIsShortOfOneBucketFlipsNone) {
@@ -135,7 +183,7 @@ TEST_F(MoveAttackTest, AFlipThatIsShortOfOneBucketFlipsNone) {
   ASSERT_FALSE(move("306-308", 1, {"--id", "short", "--no-guardian"}, "after fence").is_ok);
   psql(1, "UPDATE shard.bucket SET move_id = 'thief' WHERE bucket = 307");
   PgLink target = link(1);
-  EXPECT_EQ(state_of(target.run("SELECT shard.move_flip('short', 1)")), "SH007");
+  EXPECT_EQ(state_of(target.run("SELECT shard.move_flip('short', 1, NULL)")), "SH007");
   EXPECT_EQ(owned(1, 306, 308), "0");
   psql(1, "UPDATE shard.bucket SET move_id = 'short' WHERE bucket = 307");
   EXPECT_TRUE(tool({"resume", "--id", "short"}).is_ok);

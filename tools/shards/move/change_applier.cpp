@@ -50,6 +50,10 @@ Status ChangeApplier::on_message(std::string_view pgoutput) {
             marker_ = seen_marker_;
             marker_end_ = m.end_lsn;
           }
+          if (seen_marker_ < 0 && !is_skipped_) {
+            rehearsal_ = -seen_marker_;
+            rehearsal_end_ = m.end_lsn;
+          }
         } else if constexpr (std::is_same_v<Message, RelationMessage>) {
           return apply(m);
         } else if constexpr (std::is_same_v<Message, InsertMessage> || std::is_same_v<Message, UpdateMessage> ||

@@ -40,6 +40,8 @@ class ChangeApplier {
   int64_t rows() const { return rows_; }
   int marker() const { return marker_; }          // newest attempt whose marker was seen, 0: none
   Lsn marker_end() const { return marker_end_; }  // end of that commit
+  int rehearsal() const { return rehearsal_; }    // number of the newest that was seen
+  Lsn rehearsal_end() const { return rehearsal_end_; }
   bool is_between_transactions() const { return !is_in_transaction_; }
 
  private:
@@ -62,8 +64,8 @@ class ChangeApplier {
   size_t statements_ = 0;
   int64_t rows_ = 0;
   Lsn applied_, durable_from_, last_end_;
-  int marker_ = 0, seen_marker_ = 0;
-  Lsn marker_end_;
+  int marker_ = 0, seen_marker_ = 0, rehearsal_ = 0;
+  Lsn marker_end_, rehearsal_end_;
 };
 
 }  // namespace tidemark::shards

@@ -111,15 +111,14 @@ std::string publication_sql(PgLink& link, const std::string& name, const std::ve
 }
 
 Result<bool> is_durable(PgLink& primary, const std::vector<std::string>& standbys, Lsn position) {
-  if (standbys.empty()) return true;
   std::string names = "{";
   for (const std::string& name : standbys) names += (names.size() > 1 ? "," : "") + name;
-  const auto count = primary.value(
-      "SELECT count(DISTINCT application_name) FROM pg_stat_replication "
-      "WHERE application_name = ANY ($1::text[]) AND flush_lsn >= $2::pg_lsn",
-      {names + "}", position.to_string()});
-  if (!count) return std::unexpected(count.error());
-  return parse_u64(*count).value_or(0) == standbys.size();
+  const auto holds = primary.value(
+      "SELECT pg_current_wal_flush_lsn() >= $2::pg_lsn AND $3::int = (SELECT count(DISTINCT application_name) "
+      "FROM pg_stat_replication WHERE application_name = ANY ($1::text[]) AND flush_lsn >= $2::pg_lsn)",
+      {names + "}", position.to_string(), std::to_string(standbys.size())});
+  if (!holds) return std::unexpected(holds.error());
+  return *holds == "t";
 }
 
 Result<Lsn> insert_position(PgLink& link) {

@@ -47,7 +47,8 @@ std::string table_list(const std::vector<MovedTable>& tables);  // "{shop.orders
 std::string publication_sql(PgLink& link, const std::string& name, const std::vector<MovedTable>& tables,
                             BucketRange range, const std::string& marker_of);
 
-// Does every named standby hold the WAL up to `position`? (Those that are not connected do not.)
+// Is the WAL up to `position` on the disks of the primary and of every named standby? (One that is not connected holds
+// nothing.)
 Result<bool> is_durable(PgLink& primary, const std::vector<std::string>& standbys, Lsn position);
 Result<Lsn> insert_position(PgLink& link);
 

@@ -32,7 +32,7 @@ struct MoveOptions {
   bool is_held = false;
   std::string undoes;  // id of the move this one takes back; empty: none
   shardrouter::ThrottleLimits throttle;
-  std::chrono::milliseconds fence_deadline{40};  // from the begin of the fence to that of the flip
+  std::chrono::milliseconds fence_deadline{40};  // from the begin of the fence: no flip happens after it
   std::chrono::milliseconds fence_timeout{30};   // for the fence itself: writers under way
   int fence_attempts_max = 300;
   bool stops_before_fence = false;  // outcome "verified"
@@ -47,6 +47,8 @@ struct MoveReport {
   double blocked_ms = 0;                  // of the attempt that succeeded: no owner could be written to
   std::vector<double> failed_blocked_ms;  // of attempts that were taken back
   int fence_timeouts = 0;                 // fences that got no locks in time
+  int rehearsals = 0;
+  double rehearsal_ms = 0;  // the last: from a commit at the source until the target and the standbys had it
 };
 
 class Mover {
@@ -57,6 +59,8 @@ class Mover {
   static constexpr std::chrono::seconds kReconnectLimit{60};    // a server that does not come back
   static constexpr std::chrono::seconds kLongQueryLimit{3600};  // digests, slot creation
   static constexpr int64_t kFenceLagBytes = 64 << 10;
+  static constexpr std::chrono::milliseconds kRehearsalLimit{1000};
+  static constexpr int kSlowRehearsalsMax = 20;  // in a row; then a fence is tried all the same
   static constexpr size_t kBatchRows = 500;
 
   explicit Mover(MoveOptions options);
@@ -95,6 +99,10 @@ class Mover {
   Status catch_up();
   Status fence();
   Result<std::string> obstacle_to_fence();
+  Result<std::string> rehearse();
+  Status read_target_clock();
+  Status write_source_log();
+  Status open_check_snapshot();
   Status wait_out(const std::string& obstacle);
   Status await_marker();
   Status flip();
@@ -130,6 +138,9 @@ class Mover {
   std::optional<std::pair<Lsn, Lsn>> unconfirmed_;  // stream position, position in the target's WAL
   int caught_up_looks_ = 0;
   int fence_tries_ = 0;
+  int slow_rehearsals_ = 0;
+  std::string target_clock_;  // the target's, at target_clock_read_ or a little before
+  Clock::time_point target_clock_read_;
   bool has_outcome_ = false;
 };
 

@@ -13,25 +13,23 @@ using namespace shardrouter;
 
 Status Mover::next_attempt() {
   const Status done = links_->target.run("SELECT shard.move_next_attempt($1, $2)",
-                                         {options_.move_id, std::to_string(view_.source_attempt)});
-  if (!done) return done;
-  view_.target_attempt = view_.source_attempt + 1;
-  if (view_.can_check_again) {
-    view_.can_check_again = false;
-    return links_->target_reader.run("ROLLBACK");
-  }
-  return {};
+                                         {options_.move_id, std::to_string(view_.target_attempt)});
+  if (done) ++view_.target_attempt;
+  return done;
 }
 
 Status Mover::unfence() {
-  Status done = await_durable(links_->target, options_.target, "that an attempt is void");
-  if (done)
-    done = links_->source.run("SELECT shard.move_unfence($1, $2)",
-                              {options_.move_id, std::to_string(view_.source_attempt)});
+  // Not waited for on the target's standbys: a promoted one hands nothing over (move_flip looks at the timeline).
+  Status done =
+      links_->source.run("SELECT shard.move_unfence($1, $2)", {options_.move_id, std::to_string(view_.source_attempt)});
   if (!done) return done;
-  if (view_.is_streaming) report_.failed_blocked_ms.push_back(ms_since(fence_began_));
+  const bool is_timed = view_.is_streaming && view_.source == SourceStep::kFenced;
+  if (is_timed) report_.failed_blocked_ms.push_back(ms_since(fence_began_));
   options_.log(fmt::format("attempt {} taken back after {:.1f} ms", view_.source_attempt,
-                           view_.is_streaming ? report_.failed_blocked_ms.back() : 0.0));
+                           is_timed ? report_.failed_blocked_ms.back() : 0.0));
+  if (view_.can_check_again) done = links_->target_reader.run("ROLLBACK");
+  if (!done) return done;
+  view_.can_check_again = false;
   view_.is_caught_up = view_.is_source_map_published = false;
   // Longer with each attempt, so that a machine that is busy now is left alone for a while.
   return view_.is_streaming ? pump(std::min(50 * view_.source_attempt, 500)) : Status();

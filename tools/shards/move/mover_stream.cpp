@@ -171,6 +171,9 @@ Status Mover::fence() {
       links_->source.run("UPDATE shard.move SET note = '' WHERE move_id = $1 AND note <> ''", {options_.move_id});
   if (alive) alive = beat(true);
   if (!alive) return alive;
+  const auto slow = rehearse();
+  if (!slow) return std::unexpected(slow.error());
+  if (!slow->empty()) return wait_out(*slow);
   ++fence_tries_;
   fence_began_ = Clock::now();
   const Status fenced =
@@ -184,35 +187,94 @@ Status Mover::fence() {
   }
   view_.source = SourceStep::kFenced;
   view_.is_marker_applied = view_.is_fence_durable = view_.is_fence_deadline_over = false;
+  return write_source_log();
+}
+
+// Asks the source to bring its log to the disk: a fence does not wait for that, and is not sent before. Nobody reads
+// the answer.
+Status Mover::write_source_log() {
+  return links_->fence.send("SELECT pg_logical_emit_message(true, 'mv', 'fence')");
+}
+
+// How long a fence's marker would take now: from a commit at the source until the target has applied what came before
+// it and the standbys hold it. Empty: soon enough.
+Result<std::string> Mover::rehearse() {
+  const int number = ++report_.rehearsals;
+  const auto start = Clock::now();
+  Status done = links_->fence.run("SELECT shard.move_rehearse($1, $2)", {options_.move_id, std::to_string(number)});
+  if (!done && sqlstate_of(done.error()) == "57014") return fmt::format("shard {} is busy", options_.source.id);
+  if (done) done = write_source_log();
+  bool is_there = false;
+  while (done && !is_there && Clock::now() - start < kRehearsalLimit) {
+    done = pump(kMarkerWaitMs);
+    if (!done || applier_->rehearsal() != number) continue;
+    const auto durable = is_durable(links_->source, options_.source.standbys, applier_->rehearsal_end());
+    if (!durable) return std::unexpected(durable.error());
+    is_there = *durable;
+    if (!is_there) wait_readable({stream_->socket()}, kMarkerWaitMs);
+  }
+  if (done) done = read_target_clock();
+  if (!done) return std::unexpected(done.error());
+  report_.rehearsal_ms = ms_since(start);
+  const auto wanted = options_.fence_deadline / 2;
+  const std::string way = fmt::format("a commit at shard {} takes {:.0f} ms to the target and the standbys",
+                                      options_.source.id, report_.rehearsal_ms);
+  if (!is_there) return way + " or longer";
+  const bool is_soon = report_.rehearsal_ms <= static_cast<double>(wanted.count());
+  if (is_soon || ++slow_rehearsals_ > kSlowRehearsalsMax) {
+    slow_rehearsals_ = 0;
+    return std::string();
+  }
+  return fmt::format("{}, and at most {} are wanted", way, wanted.count());
+}
+
+Status Mover::read_target_clock() {
+  const auto now = links_->target.value("SELECT clock_timestamp()");
+  if (!now) return std::unexpected(now.error());
+  target_clock_ = *now;
+  target_clock_read_ = Clock::now();
   return {};
 }
 
 Status Mover::await_marker() {
-  if (!view_.is_marker_applied) {
-    const Status done = pump(kMarkerWaitMs);
-    if (!done) return done;
-    if (view_.is_marker_applied) {
-      // What the target holds at this moment is what the source is frozen at: compared after the hand-over.
-      Status ready = links_->target_reader.run("ROLLBACK");
-      if (ready) ready = links_->target_reader.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-      if (ready) ready = links_->target_reader.run("SELECT count(*) FROM shard.identity");
-      if (!ready) return ready;
-      view_.can_check_again = true;
-    }
+  if (!view_.is_marker_applied)
+    if (const Status done = pump(kMarkerWaitMs); !done) return done;
+  const bool opens_snapshot = view_.is_marker_applied && !view_.can_check_again;
+  if (opens_snapshot) {
+    // What the target holds at this moment is what the source is frozen at: compared after the hand-over.
+    const Status asked = links_->target_reader.send(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT count(*) FROM shard.identity");
+    if (!asked) return asked;
   }
   if (view_.is_marker_applied && !view_.is_fence_durable) {
     const auto durable = is_durable(links_->source, options_.source.standbys, applier_->marker_end());
     if (!durable) return std::unexpected(durable.error());
     view_.is_fence_durable = *durable;
-    if (!*durable) wait_readable({stream_->socket()}, kMarkerWaitMs);
+  }
+  if (opens_snapshot) {
+    const auto opened = links_->target_reader.receive();
+    if (!opened) return std::unexpected(opened.error());
+    view_.can_check_again = true;
+  } else if (view_.is_marker_applied && !view_.is_fence_durable) {
+    wait_readable({stream_->socket()}, kMarkerWaitMs);
   }
   view_.is_fence_deadline_over = Clock::now() - fence_began_ > options_.fence_deadline;
   return {};
 }
 
+// The target looks at its own clock, as the last thing before it commits: a flip that comes late does not happen.
 Status Mover::flip() {
-  const Status done =
-      links_->target.run("SELECT shard.move_flip($1, $2)", {options_.move_id, std::to_string(view_.source_attempt)});
+  const auto not_after = std::chrono::duration_cast<std::chrono::microseconds>(fence_began_ + options_.fence_deadline -
+                                                                               target_clock_read_);
+  const Status done = links_->target.run(
+      "SELECT shard.move_flip($1, $2, $3::timestamptz + $4::interval)",
+      {options_.move_id, std::to_string(view_.source_attempt), target_clock_, fmt::format("{} us", not_after.count())});
+  const std::string state = done ? "" : sqlstate_of(done.error());
+  if (state == "SH009" || state == "55P03") {
+    view_.is_fence_deadline_over = true;
+    report_.reason = done.error().message;
+    return {};
+  }
   if (!done) return done;
   view_.target = TargetStep::kOwned;
   report_.blocked_ms = ms_since(fence_began_);
@@ -221,6 +283,9 @@ Status Mover::flip() {
 }
 
 Status Mover::await_durable(PgLink& link, const ShardEnd& end, const char* what) {
+  // A commit that is waited for: what was not, before it, is on the disk with it.
+  const Status written = link.run("SELECT pg_logical_emit_message(true, 'mv', 'durable')");
+  if (!written) return written;
   const auto position = insert_position(link);
   if (!position) return std::unexpected(position.error());
   const auto give_up = Clock::now() + kDurableLimit;

@@ -25,6 +25,28 @@ struct World {
   bool is_comparison_equal = true;
   int fences_too_slow = 0;  // so many fences run into their deadline
   std::vector<MoveAction> done;
+  // What is on either side's disk: the last steps are not waited for and may be forgotten.
+  struct Disk {
+    std::string bucket;
+    int epoch = 0, attempt = 1;
+    SourceStep source_step = SourceStep::kNone;
+    TargetStep target_step = TargetStep::kNone;
+  } source_disk, target_disk;
+
+  void write_source() { source_disk = {source_bucket, source_epoch, view.source_attempt, view.source, {}}; }
+  void write_target() { target_disk = {target_bucket, target_epoch, view.target_attempt, {}, view.target}; }
+  void forget_at_source() {
+    source_bucket = source_disk.bucket;
+    source_epoch = source_disk.epoch;
+    view.source_attempt = source_disk.attempt;
+    view.source = source_disk.source_step;
+  }
+  void forget_at_target() {
+    target_bucket = target_disk.bucket;
+    target_epoch = target_disk.epoch;
+    view.target_attempt = target_disk.attempt;
+    view.target = target_disk.target_step;
+  }
 
   MoveView look() const {
     MoveView seen = view;
@@ -78,6 +100,7 @@ struct World {
         break;
       case kFence:
         EXPECT_EQ(view.verified, true) << "a fence without a comparison";
+        write_source();  // its rehearsal
         source_bucket = "fenced";
         ++source_epoch;
         view.source = SourceStep::kFenced;
@@ -89,6 +112,7 @@ struct World {
           view.is_fence_deadline_over = true;
         } else {
           view.is_marker_applied = view.is_fence_durable = true;
+          write_source();
         }
         break;
       case kFlip:
@@ -103,8 +127,8 @@ struct World {
         ++view.target_attempt;
         break;
       case kUnfence:
+        source_epoch += source_bucket == "fenced" ? 2 : 3;
         source_bucket = "owned";
-        source_epoch += 2;
         ++view.source_attempt;
         view.source = SourceStep::kReserved;
         view.is_source_map_published = false;
@@ -115,9 +139,11 @@ struct World {
         break;
       case kAwaitFlipDurable:
         view.is_flip_durable = true;
+        write_target();
         break;
       case kMarkMoved:
         EXPECT_TRUE(view.is_flip_durable);
+        EXPECT_EQ(target_disk.bucket, "owned") << "the source let go of what the target may forget";
         source_bucket = "moved";
         ++source_epoch;
         view.source = SourceStep::kMoved;
@@ -180,6 +206,10 @@ struct World {
       case kRefuse:
         break;
     }
+    const bool is_waited_for = action != kFence && action != kUnfence && action != kNextAttempt && action != kFlip &&
+                               action != kAwaitMarker && action != kAwaitFlipDurable;
+    if (is_waited_for) write_source();
+    if (is_waited_for) write_target();
     EXPECT_FALSE(source_bucket == "owned" && target_bucket == "owned") << "two owners after " << to_string(action);
     EXPECT_LE(done.size(), 500u) << "it turns in circles";
   }
@@ -327,6 +357,23 @@ TEST(MoveMachine, ACrashWhileAnAttemptIsTakenBackIsHarmless) {
     world.fences_too_slow = 2;
     EXPECT_EQ(run(world, step).action, kFinished);
     expect_moved(world);
+  }
+}
+
+TEST(MoveMachine, AServerThatForgetsInACrashWhatWasNotWaitedForIsCaughtUpWith) {
+  for (const auto& [forgets_source, forgets_target] : {std::pair{true, false}, {false, true}, {true, true}}) {
+    for (int step = 1; step < 40; ++step) {
+      SCOPED_TRACE(::testing::Message() << "step " << step << (forgets_source ? ", the source" : "")
+                                        << (forgets_target ? ", the target" : ""));
+      World world;
+      world.fences_too_slow = 3;
+      const auto decision = run(world, step, [&](World& w) {
+        if (forgets_source) w.forget_at_source();
+        if (forgets_target) w.forget_at_target();
+      });
+      EXPECT_EQ(decision.action, kFinished) << decision.reason;
+      expect_moved(world);
+    }
   }
 }
 
