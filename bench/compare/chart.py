@@ -58,8 +58,7 @@ def speed_panels(result):
                 if ratios:
                     bars[name] = (median(ratios), min(ratios), max(ratios))
             groups.append((f"{cell[1]} depth {cell[2]}", bars))
-        order = [name for name, _ in speed.OPERATIONS]
-        groups.sort(key=lambda group: (order.index(group[0].split()[0]), int(group[0].split()[-1])))
+        groups.sort(key=lambda group: (speed.ORDER.index(group[0].split(" depth ")[0]), int(group[0].split()[-1])))
         found.append(Panel(f"Operations per CPU second of the server, {reference} = 1, values of {size(value_bytes)} (more is better)", groups, base=1))
     return found
 

@@ -2,7 +2,7 @@
 written than fits, RSS against the limit."""
 from .figures import count, median, size
 from .load import OPERATIONS_PER_SECOND
-from .servers import Server
+from .servers import Server, attempt
 from .table import markdown_table
 
 TITLE = "Memory under churn"
@@ -19,28 +19,34 @@ def estimate(settings):
 def run(settings, generator, result, progress):
     rows = result.setdefault("rows", [])
     for kind in settings.kinds:
-        with Server(kind, settings.server_cpu, settings.churn_keys * 8192, priority=settings.priority) as server:
-            progress(f"{kind.name}: {count(settings.churn_operations)} operations")
-            figures = generator.run(server, fill=True, operations=settings.churn_operations, keys=settings.churn_keys, value_bytes=SIZES[0],
-                                    value_bytes_max=SIZES[1], size_phases=PHASES, ttl=TTL, connections=10, depth=16, count_live=True,
-                                    sample_every="250ms", **MIX)
-            rows.append({"server": kind.name, "operations": settings.churn_operations, "keys": settings.churn_keys, "seconds": figures["seconds"],
-                         "samples": figures["samples"]})
+        progress(f"{kind.name}: {count(settings.churn_operations)} operations")
+        row = attempt(result, kind.name, lambda kind=kind: with_room(settings, generator, kind))
+        rows += [row] if row else []
     limit_rows = result.setdefault("limit_rows", [])
     for kind in settings.kinds:
         if kind.takes_memory:
-            with Server(kind, settings.server_cpu, settings.churn_limit, priority=settings.priority) as server:
-                progress(f"{kind.name}: {count(settings.limit_operations)} operations at a limit of {size(settings.churn_limit)}")
-                limit_rows.append(at_the_limit(settings, generator, server))
+            progress(f"{kind.name}: {count(settings.limit_operations)} operations at a limit of {size(settings.churn_limit)}")
+            row = attempt(result, kind.name, lambda kind=kind: at_the_limit(settings, generator, kind))
+            limit_rows += [row] if row else []
 
 
-def at_the_limit(settings, generator, server):
+def with_room(settings, generator, kind):
+    with Server(kind, settings.server_cpu, settings.churn_keys * 8192, priority=settings.priority) as server:
+        figures = generator.run(server, fill=True, operations=settings.churn_operations, keys=settings.churn_keys, value_bytes=SIZES[0],
+                                value_bytes_max=SIZES[1], size_phases=PHASES, ttl=TTL, connections=10, depth=16, count_live=True,
+                                sample_every="250ms", **MIX)
+    return {"server": kind.name, "operations": settings.churn_operations, "keys": settings.churn_keys, "seconds": figures["seconds"],
+            "samples": figures["samples"]}
+
+
+def at_the_limit(settings, generator, kind):
     """The keys hold some three times as many bytes as the limit allows in the last phase, so that every phase but the first evicts."""
-    empty = server.rss_bytes()
-    keys = max(1000, 3 * settings.churn_limit // 330)
-    figures = generator.run(server, operations=settings.limit_operations, keys=keys, value_bytes=SIZES[0], value_bytes_max=SIZES[1], size_phases=PHASES,
-                            ttl=TTL, connections=10, depth=16, sample_every="100ms", **MIX)
-    return {"server": server.name, "limit": settings.churn_limit, "operations": settings.limit_operations, "empty_rss": empty,
+    with Server(kind, settings.server_cpu, settings.churn_limit, priority=settings.priority) as server:
+        empty = server.rss_bytes()
+        keys = max(1000, 3 * settings.churn_limit // 330)
+        figures = generator.run(server, operations=settings.limit_operations, keys=keys, value_bytes=SIZES[0], value_bytes_max=SIZES[1], size_phases=PHASES,
+                                ttl=TTL, connections=10, depth=16, sample_every="100ms", **MIX)
+    return {"server": kind.name, "limit": settings.churn_limit, "operations": settings.limit_operations, "empty_rss": empty,
             "highest_rss": max(sample["rss_bytes"] for sample in figures["samples"]), "last_rss": figures["samples"][-1]["rss_bytes"]}
 
 

@@ -8,15 +8,15 @@ import tempfile
 from . import servers
 from .figures import next_limit, size
 from .load import OPERATIONS_PER_SECOND
-from .servers import Failure, Server
+from .servers import Failure, Server, attempt
 from .table import markdown_table
 
 TITLE = "Hit ratio at equal memory"
-TOLERANCE = 0.03
-TRIES_MAX = 5
+TOLERANCE = 0.02
+TRIES_MAX = 6
 RSS_LEAST = 64 << 20  # below, the processes themselves weigh too much
 SHARES = (0.1, 0.3)   # of all bytes of a real trace
-UNSIZED_BYTES = 4096  # of every value of a trace without sizes
+FIRST_SHARE = 0.85    # of the RSS wanted: the limit tried first, of a server of which nothing is known
 
 
 def contestants(settings):
@@ -29,35 +29,38 @@ def contestants(settings):
 def estimate(settings):
     per_replay = settings.trace_requests / (OPERATIONS_PER_SECOND / 2) + 0.7
     seeded = len(settings.seeded_traces) * len(settings.rss_targets) * per_replay
-    return (seeded + 30 * len(settings.trace_files)) * (len(settings.kinds) + 1) * 2.5
+    return (seeded + 8 * len(settings.trace_files)) * (len(settings.kinds) + 1) * 2
 
 
 def run(settings, generator, result, progress):
-    rows = result.setdefault("rows", [])
+    result.setdefault("rows", [])
     kinds = contestants(settings)
     for name, keys in settings.seeded_traces:
         trace = f"{name}:{settings.trace_requests}:{keys}"
         for target in settings.rss_targets:
-            compare(settings, generator, rows, progress, kinds, trace=trace, label=name, target=target, options={}, largest=16384)
+            compare(settings, generator, result, progress, kinds, trace=trace, label=name, target=target, options={}, largest=16384)
     with tempfile.TemporaryDirectory(prefix="tidemark-compare-") as folder:
         for path in settings.trace_files:
-            real_trace(settings, generator, rows, progress, kinds, path, pathlib.Path(folder) / "trace")
+            real_trace(settings, generator, result, progress, kinds, path, pathlib.Path(folder) / "trace")
 
 
-def real_trace(settings, generator, rows, progress, kinds, path, unpacked):
+def real_trace(settings, generator, result, progress, kinds, path, unpacked):
     unpack(path, unpacked)
     total, largest = weigh(unpacked)
-    options = {} if largest > 1 else {"uniform_bytes": UNSIZED_BYTES}
+    label, options = path.name.removesuffix(".zst").removesuffix(".bin"), {}
     if largest <= 1:
-        total, largest = total * UNSIZED_BYTES, UNSIZED_BYTES
-    label = path.name.removesuffix(".zst").removesuffix(".bin") + ("" if not options else f" ({UNSIZED_BYTES} B each)")
+        if not settings.unsized_bytes:
+            progress(f"{label}: skipped, it has no sizes (--unsized-bytes N gives it some)")
+            return
+        total, largest, options = total * settings.unsized_bytes, settings.unsized_bytes, {"uniform_bytes": settings.unsized_bytes}
+        label += f" ({settings.unsized_bytes} B each)"
     targets = list(dict.fromkeys(max(RSS_LEAST, int(total * share)) for share in SHARES))
     if targets[0] > total // 2:
         progress(f"{label}: skipped, all of its {size(total)} nearly fit in {size(RSS_LEAST)}")
         return
     for target in targets:
         if target <= total // 2:
-            compare(settings, generator, rows, progress, kinds, trace=unpacked, label=label, target=target, options=options, largest=largest)
+            compare(settings, generator, result, progress, kinds, trace=unpacked, label=label, target=target, options=options, largest=largest)
 
 
 def unpack(path, target):
@@ -81,23 +84,35 @@ def weigh(path):
     return sum(largest.values()), max(largest.values(), default=0)
 
 
-def compare(settings, generator, rows, progress, kinds, *, trace, label, target, options, largest):
+def compare(settings, generator, result, progress, kinds, *, trace, label, target, options, largest):
     for kind in kinds:
-        limit, best, before, tried = int(target * 0.85), None, None, []
-        for attempt in range(TRIES_MAX):
-            progress(f"{label}, RSS {size(target)}: {kind.name}, try {attempt + 1} with a limit of {size(limit)}")
+        before = [row["limit"] / row["target"] for row in result["rows"] if row["server"] == kind.name]
+        first = int(target * (before[-1] if before else FIRST_SHARE))
+
+        def replayed(limit, number, kind=kind):
+            progress(f"{label}, RSS {size(target)}: {kind.name}, try {number} with a limit of {size(limit)}")
             with Server(kind, settings.server_cpu, limit, largest, settings.priority) as server:
                 figures = generator.run(server, replay=trace, **options)
-            row = {"trace": label, "target": target, "server": kind.name, "limit": limit, "rss_bytes": figures["rss_bytes"],
-                   **{key: figures[key] for key in ("requests", "hits", "hit_ratio", "byte_hit_ratio", "refused")}}
-            if best is None or abs(row["rss_bytes"] - target) < abs(best["rss_bytes"] - target):
-                best = row
-            if abs(row["rss_bytes"] - target) <= TOLERANCE * target or everything_fits(row, before):
-                break
-            before = row
-            tried.append((limit, row["rss_bytes"]))
-            limit = next_limit(tried, target)
-        rows.append(best)
+            return {"trace": label, "target": target, "server": kind.name, "limit": limit, "rss_bytes": figures["rss_bytes"],
+                    **{key: figures[key] for key in ("requests", "hits", "hit_ratio", "byte_hit_ratio", "refused")}}
+
+        row = attempt(result, kind.name, lambda first=first, replayed=replayed: at_equal_rss(replayed, first, target))
+        result["rows"] += [row] if row else []
+
+
+def at_equal_rss(replayed, limit, target):
+    """The replay whose RSS in the end came nearest to the target: replayed(limit, number of the try) is called until it is near enough."""
+    tried, best, before = [], None, None
+    for number in range(1, TRIES_MAX + 1):
+        row = replayed(limit, number)
+        if best is None or abs(row["rss_bytes"] - target) < abs(best["rss_bytes"] - target):
+            best = row
+        if abs(row["rss_bytes"] - target) <= TOLERANCE * target or everything_fits(row, before):
+            break
+        before = row
+        tried.append((limit, row["rss_bytes"]))
+        limit = next_limit(tried, target)
+    return best
 
 
 def everything_fits(row, before):

@@ -2,7 +2,7 @@
 from . import machine
 from .figures import count, median, size, with_range
 from .load import OPERATIONS_PER_SECOND
-from .servers import all_of
+from .servers import all_of, attempt
 from .table import markdown_table
 
 TITLE = "Latency at half load"
@@ -16,24 +16,36 @@ def estimate(settings):
 def run(settings, generator, result, progress):
     rows = result.setdefault("rows", [])
     for value_bytes in settings.latency_sizes:
-        with all_of(settings.kinds, settings.server_cpu, max(1 << 30, 4 * settings.keys * (value_bytes + 100)), priority=settings.priority) as servers:
+        with all_of(result, settings.kinds, settings.server_cpu, max(1 << 30, 4 * settings.keys * (value_bytes + 100)), priority=settings.priority) as servers:
             most = {}
-            for server in servers:
+            for server in list(servers):
                 progress(f"{size(value_bytes)}: how much {server.name} can do")
-                generator.fill(server, settings.keys, value_bytes)
-                most[server.name] = generator.run(server, get_share=OPERATION_GET_SHARE, keys=settings.keys, value_bytes=value_bytes, run=f"{min(1000, int(settings.latency_seconds * 1000))}ms",
-                                                  warmup="200ms")["ops_per_s"]
+                figures = attempt(result, server.name, lambda server=server: most_of(settings, generator, server, value_bytes))
+                if figures:
+                    most[server.name] = figures["ops_per_s"]
+                else:
+                    servers.remove(server)
             for number in range(settings.latency_rounds):
                 for load in ("own", "same"):
                     load_average = machine.load_average()
-                    for server in servers:
+                    for server in list(servers):
                         rate = (most[server.name] if load == "own" else min(most.values())) / 2
                         progress(f"{size(value_bytes)}: {server.name} at {rate:,.0f}/s")
-                        figures = generator.run(server, rate=rate, get_share=OPERATION_GET_SHARE, keys=settings.keys, value_bytes=value_bytes,
-                                                run=f"{int(settings.latency_seconds * 1000)}ms", warmup=f"{min(500, int(settings.latency_seconds * 1000))}ms", seed=number + 1)
+                        figures = attempt(result, server.name, lambda server=server, rate=rate: generator.run(
+                            server, rate=rate, get_share=OPERATION_GET_SHARE, keys=settings.keys, value_bytes=value_bytes,
+                            run=f"{int(settings.latency_seconds * 1000)}ms", warmup=f"{min(500, int(settings.latency_seconds * 1000))}ms", seed=number + 1))
+                        if not figures:
+                            servers.remove(server)
+                            continue
                         rows.append({"value_bytes": value_bytes, "server": server.name, "load": load, "round": number, "rate": rate,
                                      "load_average": load_average, "shed": figures["shed"],
                                      **{key: figures[key] for key in ("p50_us", "p99_us", "p999_us", "max_us")}})
+
+
+def most_of(settings, generator, server, value_bytes):
+    generator.fill(server, settings.keys, value_bytes)
+    return generator.run(server, get_share=OPERATION_GET_SHARE, keys=settings.keys, value_bytes=value_bytes,
+                         run=f"{min(1000, int(settings.latency_seconds * 1000))}ms", warmup="200ms")
 
 
 def markdown(result):

@@ -4,7 +4,7 @@ import subprocess
 
 from .servers import Failure, settle
 
-RUN_SECONDS_MAX = 3600
+RUN_SECONDS_MAX = 300  # of one run: then the server is stuck
 OPERATIONS_PER_SECOND = 250_000  # filling, churning and replaying, pipelined, on a quiet machine: for estimates
 
 
@@ -28,9 +28,11 @@ class Generator:
     def finish(process, server):
         try:
             out, errors = process.communicate(timeout=RUN_SECONDS_MAX)
-        except BaseException:
+        except BaseException as failure:
             process.kill()
             process.wait()
+            if isinstance(failure, subprocess.TimeoutExpired):
+                raise Failure(f"load on {server.name} had not ended after {RUN_SECONDS_MAX} s") from None
             raise
         if process.returncode != 0:
             raise Failure(f"load on {server.name} failed: {errors.strip()[-500:] or out.strip()[-500:]}")

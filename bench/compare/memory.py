@@ -1,7 +1,7 @@
 """Overhead per item: growth of RSS over n items of 16-byte keys, minus keys and values, divided by n; the worst of many n."""
 from .figures import size
 from .load import OPERATIONS_PER_SECOND
-from .servers import Server
+from .servers import Server, attempt
 from .table import markdown_table
 
 TITLE = "Memory per item"
@@ -23,16 +23,20 @@ def run(settings, generator, result, progress):
     for value_bytes in settings.memory_sizes:
         memory = 4 * steps(settings)[-1] * (value_bytes + 200)
         for kind in settings.kinds:
-            with Server(kind, settings.server_cpu, memory, priority=settings.priority) as server:
-                generator.run(server, run="100ms", warmup="0ms", keys=1000)  # its connections and buffers exist before the first item
-                empty, filled = server.settled_rss_bytes(), 0
-                for items in steps(settings):
-                    progress(f"{size(value_bytes)}: {kind.name} with {items:,} items")
-                    generator.fill(server, items, value_bytes, first_key=filled)
-                    filled = items
-                    growth = server.settled_rss_bytes() - empty
-                    rows.append({"value_bytes": value_bytes, "server": kind.name, "items": items, "rss_growth": growth,
-                                 "overhead": growth / items - KEY_BYTES - value_bytes})
+            attempt(result, kind.name, lambda kind=kind: weigh(settings, generator, kind, memory, value_bytes, rows, progress))
+
+
+def weigh(settings, generator, kind, memory, value_bytes, rows, progress):
+    with Server(kind, settings.server_cpu, memory, priority=settings.priority) as server:
+        generator.run(server, run="100ms", warmup="0ms", keys=1000)  # its connections and buffers exist before the first item
+        empty, filled = server.settled_rss_bytes(), 0
+        for items in steps(settings):
+            progress(f"{size(value_bytes)}: {kind.name} with {items:,} items")
+            generator.fill(server, items, value_bytes, first_key=filled)
+            filled = items
+            growth = server.settled_rss_bytes() - empty
+            rows.append({"value_bytes": value_bytes, "server": kind.name, "items": items, "rss_growth": growth,
+                         "overhead": growth / items - KEY_BYTES - value_bytes})
 
 
 def worst(result):

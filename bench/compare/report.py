@@ -1,12 +1,12 @@
 """Where the results go: results.json, the Markdown page and the chart; and with --write-docs the generated parts of docs/PERFORMANCE.md."""
 import json
 
-from . import chart, churn, hits, latency, machine, memory, speed, turns
+from . import chart, churn, hits, latency, machine, memory, policy, speed, turns
 from .figures import duration
-from .table import replace_generated
+from .table import markdown_table, replace_generated
 
 FORMAT = 1
-SECTIONS = {"speed": speed, "latency": latency, "memory": memory, "hits": hits, "churn": churn, "turns": turns}
+SECTIONS = {"speed": speed, "latency": latency, "memory": memory, "hits": hits, "churn": churn, "turns": turns, "policy": policy}
 
 
 def section_text(name, result):
@@ -19,8 +19,19 @@ def section_text(name, result):
         how += f", at nice {stamp['priority']}"
     if stamp["stopped"]:
         how += f"; **incomplete**: {stamp['stopped']}"
-    body = SECTIONS[name].markdown(result) if result.get("rows") else "Nothing was measured.\n"
+    body = table_of(name, result) if result.get("rows") else "Nothing was measured.\n"
+    if result.get("failures"):
+        body += "\n" + markdown_table(["failed", "why"], [[failure["server"], failure["why"]] for failure in result["failures"]], "<<")
     return f"{body}\n{how}. {machine.text(stamp['machine'])}; load average {stamp['load_average']:.1f} at the start. {', '.join(stamp['versions'])}.\n"
+
+
+def table_of(name, result):
+    try:
+        return SECTIONS[name].markdown(result)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as failure:  # of a section that ended half-way
+        if not result["stamp"]["stopped"]:
+            raise
+        return f"What was measured before it stopped makes no table ({failure!r}); results.json has it.\n"
 
 
 def page(sections):
@@ -42,7 +53,7 @@ def caption(sections):
 def write(directory, sections):
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.json").write_text(json.dumps({"format": FORMAT, "sections": sections}) + "\n", encoding="utf-8")
-    (directory / "performance.md").write_text(page(sections), encoding="utf-8")
+    (directory / "performance.md").write_text(page(sections) + "\n", encoding="utf-8")
     (directory / "performance.svg").write_text(chart.svg(sections, caption(sections)), encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """Servers beside each other: started on ports of their own, pinned to one CPU, measured from outside, ended by pid."""
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -40,10 +41,16 @@ class Place:
 
 
 def tidemark(bin_dir, policy=None):
+    """The only member of a cluster, so that it looks at the slot of every key, as in production."""
     program = bin_dir / "tidemark-cache"
 
     def command(place):
-        words = [program, "--port", place.port, "--threads", 1, "--memory", place.memory_bytes, "--metrics-port", 0,
+        topology = f"file:{place.directory / 'topology'}"
+        (place.directory / "topology").mkdir()
+        made = subprocess.run([bin_dir / "tidemarkctl", "init", "--topology", topology, "--nodes", "a@127.0.0.1/1"], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            raise Failure(f"tidemarkctl init: {(made.stderr or made.stdout).strip()[-500:]}")
+        words = [program, "--topology", topology, "--node", "a", "--port", place.port, "--threads", 1, "--memory", place.memory_bytes, "--metrics-port", 0,
                  "--ready-file", place.directory / "ready", "--log-level", "warn"]
         return words + (["--policy", policy] if policy else [])
 
@@ -81,7 +88,7 @@ def peer(text):
         return [word.replace("{port}", str(place.port)).replace("{memory}", str(place.memory_bytes)).replace("{memory_mb}", str(place.memory_mb))
                 for word in shlex.split(command)]
 
-    return Kind(name, "resp", words, command, takes_memory="{memory" in command)
+    return Kind(name, "resp", words, pathlib.Path(shlex.split(command)[0]).name, takes_memory="{memory" in command)
 
 
 def first_line(words):
@@ -185,14 +192,30 @@ def parse_loop_turns(metrics):
     return sorted(totals.items())
 
 
+def attempt(result, name, work):
+    """What work() gives; None if the server failed: that is noted in result["failures"], and the others go on."""
+    try:
+        return work()
+    except (Failure, OSError, subprocess.SubprocessError, ValueError, KeyError) as failure:
+        result.setdefault("failures", []).append({"server": name, "why": str(failure) or repr(failure)})
+        return None
+
+
 @contextlib.contextmanager
-def all_of(kinds, cpu, memory_bytes, largest_value=0, priority=0):
+def all_of(result, kinds, cpu, memory_bytes, largest_value=0, priority=0):
+    """Those that start."""
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(Server(kind, cpu, memory_bytes, largest_value, priority)) for kind in kinds]
+        started = [attempt(result, kind.name, lambda kind=kind: stack.enter_context(Server(kind, cpu, memory_bytes, largest_value, priority))) for kind in kinds]
+        yield [server for server in started if server]
+
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
 
 def settle(cpu, priority):
-    """In the child: its CPU and its priority."""
+    """In the child: its CPU and its priority; and it ends when we are killed. (memcached, which changes its user, forgets that.)"""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     os.sched_setaffinity(0, {cpu})
     if priority:
         with contextlib.suppress(PermissionError):

@@ -2,15 +2,23 @@
 from . import machine
 from .figures import count, median, paired_ratios, size, times, with_range
 from .load import OPERATIONS_PER_SECOND
-from .servers import all_of
+from .servers import all_of, attempt
 from .table import markdown_table
 
 TITLE = "Speed"
 OPERATIONS = (("GET", 1.0), ("SET", 0.0), ("10:1", 10 / 11))
+EVICTING = (("SET, full", 0.0),)
+ORDER = [name for name, _ in OPERATIONS + EVICTING]
 DEPTHS = (1, 16, 64)
+ALONE_BYTES = 32          # values of the measurement of servers that are full
+FULL_LIMIT = 64 << 20
+KEYS_PER_FULL_LIMIT = 30  # bytes of the limit for each key: several times what any server can keep
 
 
-def rounds_of(settings, depth):
+def rounds_of(settings, value_bytes, depth):
+    """Small values show most of a server's own work: they have most rounds."""
+    if value_bytes > settings.small_bytes:
+        return settings.rounds_large
     return max(settings.rounds, settings.rounds_depth_1) if depth == 1 else settings.rounds
 
 
@@ -19,36 +27,53 @@ def keys_of(settings, value_bytes):
 
 
 def estimate(settings):
-    runs = sum(rounds_of(settings, depth) for depth in settings.depths) * len(settings.operations) * len(settings.kinds)
-    fills = sum(keys_of(settings, value) for value in settings.sizes) * len(settings.kinds)
-    return len(settings.sizes) * runs * (settings.seconds + settings.warmup + 0.1) + fills / OPERATIONS_PER_SECOND
+    runs = sum(rounds_of(settings, value, depth) for value in settings.sizes for depth in settings.depths) * len(settings.operations)
+    runs += settings.rounds_large * len(settings.depths) * len(EVICTING)
+    fills = sum(keys_of(settings, value) for value in settings.sizes) + settings.full_limit // KEYS_PER_FULL_LIMIT
+    return len(settings.kinds) * (runs * (settings.seconds + settings.warmup + 0.1) + fills / OPERATIONS_PER_SECOND)
 
 
 def run(settings, generator, result, progress):
     """Fills result["rows"] as it goes: one row per run."""
-    rows = result.setdefault("rows", [])
+    result.setdefault("rows", [])
     for value_bytes in settings.sizes:
         keys = keys_of(settings, value_bytes)
         memory = max(1 << 30, 4 * keys * (value_bytes + 100))
-        with all_of(settings.kinds, settings.server_cpu, memory, priority=settings.priority) as servers:
-            for server in servers:
-                progress(f"{size(value_bytes)}: filling {server.name}")
-                generator.fill(server, keys, value_bytes, ttl_share=settings.ttl_share, ttl="3600s")
-            for number in range(max(rounds_of(settings, depth) for depth in settings.depths)):
-                for depth in settings.depths:
-                    if number < rounds_of(settings, depth):
-                        progress(f"{size(value_bytes)}, depth {depth}: round {number + 1} of {rounds_of(settings, depth)}")
-                        one_round(settings, generator, servers, rows, value_bytes=value_bytes, keys=keys, depth=depth, number=number)
+        measure(settings, generator, result, progress, settings.kinds, settings.operations, value_bytes, keys, memory)
+    kinds = [kind for kind in settings.kinds if kind.takes_memory]
+    measure(settings, generator, result, progress, kinds, EVICTING, ALONE_BYTES, settings.full_limit // KEYS_PER_FULL_LIMIT, settings.full_limit)
 
 
-def one_round(settings, generator, servers, rows, *, value_bytes, keys, depth, number):
-    for operation, get_share in settings.operations:
+def measure(settings, generator, result, progress, kinds, operations, value_bytes, keys, memory):
+    """All rounds of one value size. A server that fails takes part no longer."""
+    what = size(value_bytes) + (", full" if operations is EVICTING else "")
+    rounds = {depth: settings.rounds_large if operations is EVICTING else rounds_of(settings, value_bytes, depth) for depth in settings.depths}
+    with all_of(result, kinds, settings.server_cpu, memory, priority=settings.priority) as servers:
+        for server in list(servers):
+            progress(f"{what}: filling {server.name}")
+            if not attempt(result, server.name, lambda server=server: generator.fill(server, keys, value_bytes, ttl_share=settings.ttl_share, ttl="3600s")):
+                servers.remove(server)
+        for number in range(max(rounds.values())):
+            for depth in settings.depths:
+                if number < rounds[depth]:
+                    progress(f"{what}, depth {depth}: round {number + 1} of {rounds[depth]}")
+                    one_round(settings, generator, servers, result, operations, value_bytes=value_bytes, keys=keys, depth=depth, number=number)
+
+
+def one_round(settings, generator, servers, result, operations, *, value_bytes, keys, depth, number):
+    for operation, get_share in operations:
         load_average = machine.load_average()
-        turn = number % len(servers)
+        turn = number % max(len(servers), 1)
         for server in servers[turn:] + servers[:turn]:
-            figures = generator.run(server, depth=depth, get_share=get_share, keys=keys, value_bytes=value_bytes, run=f"{int(settings.seconds * 1000)}ms",
-                                    warmup=f"{int(settings.warmup * 1000)}ms", ttl_share=settings.ttl_share, ttl="3600s", seed=number + 1)
-            rows.append({"value_bytes": value_bytes, "operation": operation, "depth": depth, "server": server.name, "round": number,
+            figures = attempt(result, server.name, lambda server=server: generator.run(
+                server, depth=depth, get_share=get_share, keys=keys, value_bytes=value_bytes, run=f"{int(settings.seconds * 1000)}ms",
+                warmup=f"{int(settings.warmup * 1000)}ms", ttl_share=settings.ttl_share, ttl="3600s", seed=number + 1))
+            if not figures:
+                servers.remove(server)
+                continue
+            if figures["server_cpu_us_per_op"] is None:  # nothing was answered in so short a time
+                continue
+            result["rows"].append({"value_bytes": value_bytes, "operation": operation, "depth": depth, "server": server.name, "round": number,
                          "cpu_us": figures["server_cpu_us_per_op"], "generator_us": figures["own_cpu_us_per_op"], "ops_per_s": figures["ops_per_s"],
                          "misses": figures["misses"], "load_average": load_average})
 
@@ -79,7 +104,7 @@ def markdown(result):
     header = ["value", "operation", "depth", *[f"{name}: CPU µs/op" for name in names], *[f"{ours} is cheaper than {peer}" for peer in peers],
               *[f"{name}: op/s" for name in names], "generator µs/op"]
     body = []
-    for cell in sorted(cells(result), key=lambda cell: (cell[0], [name for name, _ in OPERATIONS].index(cell[1]), cell[2])):
+    for cell in sorted(cells(result), key=lambda cell: (cell[0], ORDER.index(cell[1]), cell[2])):
         at = dict(zip(("value_bytes", "operation", "depth"), cell))
         of = {name: select(result["rows"], server=name, **at) for name in names}
         body.append([size(cell[0]), cell[1], cell[2], *[with_range([row["cpu_us"] for row in of[name]]) for name in names],

@@ -10,7 +10,7 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "bench"))
-from compare import chart, churn, figures, hits, memory, report, servers, speed, table, turns  # noqa: E402
+from compare import chart, churn, figures, hits, memory, policy, report, servers, speed, table, turns  # noqa: E402
 
 STAMP = {"date": "2026-01-02", "commit": "abc", "load_average": 1.0, "quick": False, "priority": 0, "stopped": "", "seconds": 61, "versions": ["redis: 7"],
          "machine": {"cpu": "CPU <1>", "cores": 2, "is_virtual": True, "kernel": "6", "system": "Debian", "memory_bytes": 1 << 30, "huge_pages": "madvise", "congestion_control": "cubic"}}
@@ -134,6 +134,29 @@ class SectionsTest(unittest.TestCase):
         self.assertIn("| shifting | 64 MiB | **0.5000** | 0.4000 (RSS 70 MiB) |", text)
         self.assertIn("too large for: memcached", text)
 
+    def test_a_limit_is_tried_until_the_memory_is_equal(self):
+        asked = []
+
+        def replayed(limit, number):
+            asked.append(limit)
+            return {"limit": limit, "rss_bytes": limit + (10 << 20), "hits": limit}
+
+        best = hits.at_equal_rss(replayed, 85 << 20, 100 << 20)
+        self.assertAlmostEqual(best["rss_bytes"], 100 << 20, delta=hits.TOLERANCE * (100 << 20))
+        self.assertLessEqual(len(asked), 3)
+        asked.clear()
+        self.assertEqual(hits.at_equal_rss(lambda limit, number: asked.append(limit) or {"limit": limit, "rss_bytes": 1 << 20, "hits": 7}, 85 << 20, 100 << 20)["hits"], 7)
+        self.assertEqual(len(asked), 2)
+
+    def test_the_price_of_a_policy_is_a_median(self):
+        names = [("eviction_hit/lru", 9.0, 0.25), ("eviction_hit/lru", 8.4, 0.25), ("eviction_hit/lru", 1.0, 0.25), ("eviction_replace/lru", 90.6, None),
+                 ("eviction_nothing", 3.2, None)]
+        report_ = [{"run_name": n, "run_type": "iteration", "cpu_time": t, **({} if b is None else {"bytes_per_item": b})} for n, t, b in names]
+        rows = policy.rows_of({"benchmarks": [*report_, {"run_name": "eviction_hit/lru", "run_type": "aggregate", "cpu_time": 0.1}]})
+        text = policy.markdown({"rows": rows})
+        self.assertIn("| lru | 8 | 91 | 0.25 |", text)
+        self.assertIn("takes 3 ns", text)
+
     def test_turns_count_what_is_longer_than_a_millisecond(self):
         edges = [2 ** i / 1e6 for i in range(9, 13)] + [float("inf")]
         buckets = list(zip(edges, [10, 17, 19, 20, 20]))
@@ -162,6 +185,14 @@ class ReportTest(unittest.TestCase):
         for part in ("## Speed", "## Memory per item", "CPU <1>, 2 cores (virtual machine)", "**incomplete**: it was interrupted", "with --quick", "at nice -5", "1 min 1 s"):
             self.assertIn(part, text)
         self.assertIn("Nothing was measured", report.page({"turns": {"stamp": STAMP, "rows": []}}))
+
+    def test_the_page_names_servers_that_failed(self):
+        failed = {}
+        self.assertIsNone(servers.attempt(failed, "slow", lambda: servers.first_line(["/nowhere/slow"])))
+        self.assertEqual(servers.attempt(failed, "fast", lambda: 7), 7)
+        text = report.page({"speed": dict(sections()["speed"], **failed)})
+        self.assertRegex(text, r"\| slow \| /nowhere/slow is missing")
+        self.assertNotIn("| fast |", text)
 
     def test_docs_keep_the_sections_that_were_not_measured(self):
         with tempfile.TemporaryDirectory() as folder:
