@@ -133,15 +133,32 @@ ItemId Heap::allocate_raw(size_t bytes, uint32_t owner) {
 
 bool Heap::can_allocate(size_t bytes) const {
   const size_t wanted = granules(bytes);
-  if (wanted < kExactBins && bins_[wanted] != kNoItem) return true;
+  if (wanted < kExactBins ? bins_[wanted] != kNoItem : find_in_class(wanted) != kNoItem) return true;
   return next_bin(bin_above(wanted + granules_min_)) < kBins || fits_fresh(wanted, false) ||
          fits_new_chunk(wanted, false);
 }
 
 ItemId Heap::take_listed(size_t granules) {
-  if (granules < kExactBins && bins_[granules] != kNoItem) return take_from_bin(granules, granules);
+  if (granules >= kExactBins) {
+    if (ItemId id = find_in_class(granules)) return take(id, granules);
+  } else if (bins_[granules] != kNoItem) {
+    return take_from_bin(granules, granules);
+  }
   const size_t bin = next_bin(bin_above(granules + granules_min_));
   return bin < kBins ? take_from_bin(bin, granules) : kNoItem;
+}
+
+// Of the class that holds smaller ones and larger ones: what an entry of the same size has left is near the front.
+// Blocks of the chunk that is being evacuated only if there is no other.
+ItemId Heap::find_in_class(size_t granules) const {
+  ItemId found = kNoItem;
+  ItemId id = bins_[bin_below(granules)];
+  for (int i = 0; i < kCandidates && id != kNoItem; ++i, id = at(id).word0) {
+    if (load_free_size(at(id)) < granules) continue;
+    found = id;
+    if (evacuated_ == kNoChunk || chunk_of(id) != evacuated_) break;
+  }
+  return found;
 }
 
 // Blocks of the chunk that is being evacuated would only be moved again: another one, if it is near.
@@ -155,11 +172,15 @@ ItemId Heap::take_from_bin(size_t bin, size_t granules) {
       break;
     }
   }
-  const size_t size = load_free_size(at(chosen));
-  unlist(chosen, size);
+  return take(chosen, granules);
+}
+
+ItemId Heap::take(ItemId id, size_t granules) {
+  const size_t size = load_free_size(at(id));
+  unlist(id, size);
   holes_ -= size;
-  chunks_[chunk_of(chosen)].free_granules -= static_cast<uint32_t>(size);
-  return use(chosen, size, granules);
+  chunks_[chunk_of(id)].free_granules -= static_cast<uint32_t>(size);
+  return use(id, size, granules);
 }
 
 // The last resort before nothing: a block that is a little larger, the rest of which is too small to be one.

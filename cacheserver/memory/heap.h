@@ -115,7 +115,9 @@ class Heap {
   void list(ItemId id, size_t granules);
   void unlist(ItemId id, size_t granules);
   ItemId take_listed(size_t granules);
+  ItemId find_in_class(size_t granules) const;
   ItemId take_from_bin(size_t bin, size_t granules);
+  ItemId take(ItemId id, size_t granules);  // a listed block, or the beginning of it
   ItemId take_roomy(size_t granules);
   ItemId take_fresh(size_t granules, bool is_needed);
   bool fits_fresh(size_t granules, bool is_needed) const;

@@ -99,14 +99,19 @@ TEST_P(HeapOfGranule, KeepsEveryBlockUnderRandomSizesFreesAndCompaction) {
 }
 
 TEST(Heap, ABlockOfTheSameSizeTakesTheFreedPlaceAndNothingGrows) {
-  Model model(2, Heap::kSmallChunkBytes, 1);
-  for (int i = 0; i < 2000; ++i) ASSERT_TRUE(model.add(32, false));
-  const size_t held = model.heap().bytes_held();
-  for (int i = 0; i < 10'000; ++i) {
-    model.remove_any();
-    model.add(32, false);
+  for (const size_t value_size : {32, 900, 1100, 2048, 40'000}) {
+    Model model(2, Heap::kSmallChunkBytes, 1);
+    for (int i = 0; i < 2000; ++i) ASSERT_TRUE(model.add(value_size, false));
+    const size_t held = model.heap().bytes_held();
+    const size_t holes = model.heap().bytes_free();  // the ends of chunks
+    for (int i = 0; i < 10'000; ++i) {
+      model.remove_any();
+      ASSERT_TRUE(model.heap().can_allocate(value_size + 20));
+      model.add(value_size, false);
+    }
+    EXPECT_LE(model.heap().bytes_held(), held + value_size + 4096) << value_size;
+    EXPECT_LE(model.heap().bytes_free(), holes + value_size + 4096) << value_size;
   }
-  EXPECT_LE(model.heap().bytes_held(), held + 4096);
 }
 
 TEST(Heap, HoldsNoMoreThanItMay) {
