@@ -50,7 +50,6 @@ class FullCache final : public ItemSource {
 
   uint64_t hash_of(ItemId id) override { return mixed(items_[id].key); }
   uint32_t bytes_of(ItemId id) override { return varies_ ? kBytes << items_[id].key % 8 : kBytes; }
-  ItemId sample() override { return static_cast<ItemId>(1 + mixed(next_) % kItems); }
 
  private:
   struct alignas(1 << kShift) Item {

@@ -37,7 +37,7 @@ class NodeInside {
     topology->buckets.assign(kBucketCount, {.shard = 7, .epoch = 4});
     topology->families = {
         {.name = "product", .pattern = "product:{<sku>}", .table = "catalog.product", .key_columns = {"sku"}}};
-    worker_->adopt_topology(topology, kNow);
+    worker_->adopt_topology(topology);
     send(make_request({"FENCEALL", "7", "1", "1", "0/100"}));
     const std::string lease = lease_of(send(make_request({"GETL", "product:{bash}"})));
     send(make_request({"SETV", "product:{bash}", lease, "R:7:1:4:0/180", std::string(kValueBytes, 'v')}));

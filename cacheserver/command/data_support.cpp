@@ -70,6 +70,10 @@ bool erase_key(CommandContext& context, std::string_view key) {
   return context.keyspace.erase(key, context.now);
 }
 
+std::string key_too_long(size_t key_bytes) {
+  return fmt::format("ERR a key of {} bytes is too long: keys have up to {} bytes", key_bytes, kKeyBytesMax);
+}
+
 bool was_stored(CommandContext& context, const Entry* entry) {
   if (entry == nullptr) context.reply.error(kOutOfMemory);
   return entry != nullptr;

@@ -34,6 +34,7 @@ void take_back(CommandContext& context, size_t reply_begin);
 // Erases, and ends the key's fill lease, so that a load that is under way does not undo the erase.
 bool erase_key(CommandContext& context, std::string_view key);
 
+std::string key_too_long(size_t key_bytes);  // what a command answers that would store under such a key
 // Writes OOM if `entry` is nullptr.
 bool was_stored(CommandContext& context, const Entry* entry);
 

@@ -8,6 +8,7 @@
 
 #include "base/parse.h"
 #include "base/slot.h"
+#include "cacheserver/command/data_support.h"
 #include "cacheserver/keyspace/keyspace.h"
 #include "cacheserver/session/session.h"
 #include "cacheserver/worker/worker_view.h"
@@ -81,9 +82,22 @@ bool check_memory(CommandContext& context, const CommandSpec& spec) {
   return false;
 }
 
+bool check_key_sizes(CommandContext& context, const CommandSpec& spec, Arguments arguments) {
+  if (!(spec.flags & kDenyOom) || spec.first_key == 0) return true;
+  const KeyPositions positions = key_positions(spec, arguments.size());
+  if (positions.empty()) return true;
+  for (size_t i = positions.first; i <= positions.last; i += positions.step) {
+    if (arguments[i].size() <= kKeyBytesMax) [[likely]]
+      continue;
+    context.reply.error(key_too_long(arguments[i].size()));
+    return false;
+  }
+  return true;
+}
+
 bool may_run(CommandContext& context, const CommandSpec& spec, Arguments arguments) {
   return check_arity(context, spec, arguments) && check_user(context, spec) && check_keys(context, spec, arguments) &&
-         check_memory(context, spec);
+         check_key_sizes(context, spec, arguments) && check_memory(context, spec);
 }
 
 void reply_unknown(CommandContext& context, const CommandTable& table, CommandTable::Found found, Arguments arguments) {

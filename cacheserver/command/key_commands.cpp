@@ -10,6 +10,7 @@ namespace {
 
 // True if it was stored under its new name; else the refusal has been written.
 bool move_entry(CommandContext& context, std::string_view from, std::string_view to) {
+  if (to.size() > kKeyBytesMax) return context.reply.error(key_too_long(to.size())), false;
   if (context.keyspace.copy(from, to, context.now) != Keyspace::CopyOutcome::kDone) {
     context.reply.error(kOutOfMemory);
     return false;

@@ -19,7 +19,7 @@ void reply_value_or_null(CommandContext& context, const Entry* entry) {
   entry != nullptr ? reply_value(context, *entry) : context.reply.null();
 }
 
-// All or nothing: either the pairs fit, or nothing is written.
+// Before anything is written: whether all pairs are likely to fit.
 bool has_room_for_pairs(CommandContext& context, Arguments pairs) {
   uint64_t bytes = 0;
   for (std::string_view text : pairs) bytes += text.size() + kEntryOverheadEstimate / 2;
@@ -75,7 +75,11 @@ void msetnx_command(CommandContext& context, Arguments arguments) {
   for (size_t i = 0; i < pairs.size(); i += 2) {
     if (see_entry(context, pairs[i]) != nullptr) return context.reply.integer(0);
   }
-  if (!has_room_for_pairs(context, pairs) || !put_pairs(context, pairs)) return;
+  if (!has_room_for_pairs(context, pairs)) return;
+  if (!put_pairs(context, pairs)) {  // all or nothing: none of them was there before
+    for (size_t i = 0; i < pairs.size(); i += 2) context.keyspace.erase(pairs[i], context.now);
+    return;
+  }
   context.reply.integer(1);
 }
 

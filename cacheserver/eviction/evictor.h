@@ -30,7 +30,6 @@ class ItemSource {
  public:
   virtual uint64_t hash_of(ItemId id) = 0;   // recomputed from the key
   virtual uint32_t bytes_of(ItemId id) = 0;  // what it takes in memory
-  virtual ItemId sample() = 0;               // a uniformly random live item; kNoItem if there is none
 
  protected:
   ~ItemSource() = default;

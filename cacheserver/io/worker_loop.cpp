@@ -85,9 +85,8 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   }
 
   void adopt_topology(std::shared_ptr<const Topology> topology) override {
-    asio::post(context_, [this, topology = std::move(topology)]() mutable {
-      worker_->adopt_topology(std::move(topology), steady_now());
-    });
+    asio::post(context_,
+               [this, topology = std::move(topology)]() mutable { worker_->adopt_topology(std::move(topology)); });
   }
 
   void drain(Duration bound, std::function<void()> on_done) override {
@@ -175,20 +174,24 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   }
 
   void turn() {
-    const uint64_t began_at = thread_cpu_micros();
+    const uint64_t cpu_before = thread_cpu_micros();
+    Instant began_at{};
+    worker_->begin_turn();
     std::array<epoll_event, kEventsPerRound> events;
     for (int round = 0; round < kRoundsPerTurn; ++round) {
       int ready = ::epoll_wait(epoll_.native_handle(), events.data(), kEventsPerRound, 0);
       if (ready <= 0) break;
       const Instant now = steady_now();
+      if (round == 0) began_at = now;
       const UnixMillis wall = unix_now();
       for (int i = 0; i < ready; ++i) take(events[static_cast<size_t>(i)], now, wall);
       serve_ready(now, wall);
       if (post_) post_->send();
       finish_killed();
       finished_.clear();
+      if (now - began_at >= kTurnTime) break;
     }
-    worker_->view().stats().loop_turn.observe(thread_cpu_micros() - began_at);
+    worker_->view().stats().loop_turn.observe(thread_cpu_micros() - cpu_before);
     if (is_draining_) check_drained();
   }
 
@@ -265,6 +268,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
 
   // --- upkeep --------------------------------------------------------------------------------------------------------
   void tick() {
+    const uint64_t cpu_before = thread_cpu_micros();
     const Instant now = steady_now();
     bool has_more = worker_->tick(now);
     if (now - last_slow_tick_ >= std::chrono::seconds(1)) slow_tick(now);
@@ -273,6 +277,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
       const std::lock_guard lock(snapshot_mutex_);
       std::swap(snapshot_, snapshot);
     }
+    worker_->view().stats().loop_turn.observe(thread_cpu_micros() - cpu_before);
     tick_timer_.expires_after(has_more ? kTickSoon : kTickEvery);
     tick_timer_.async_wait([this](boost::system::error_code error) {
       if (!error) tick();

@@ -145,20 +145,26 @@ void HashTable::take(const Array& array, size_t home, const Place& place) {
   }
 }
 
-void HashTable::insert(const KeyRef& ref, ItemId id) {
+bool HashTable::make_place() {
   if (groups_ == nullptr) {
     array_ = take_array(1, false, groups_);
+    if (array_ == kNoItem) return false;
     group_count_ = 1;
   }
+  if (is_resizing()) return true;
+  const size_t size = size_t{size_} + 1;
+  if (size * 100 <= size_t{group_count_} * kPlaces * kFullPercent) return true;
+  const size_t groups = groups_for(size);
+  if (groups > group_count_) start_resize(groups);
+  return is_resizing() || size * 100 <= size_t{group_count_} * kPlaces * kCrowdedPercent;
+}
+
+void HashTable::insert(const KeyRef& ref, ItemId id) {
   ++size_;
   if (is_resizing()) {
     // Growth keeps far ahead of the inserts, but for tables of a few groups.
     const size_t places = size_t{std::min(group_count_, next_count_)} * kPlaces;
     if (size_ * size_t{100} > places * 95) step(SIZE_MAX);
-  }
-  if (!is_resizing() && size_ * size_t{100} > size_t{group_count_} * kPlaces * kFullPercent) {
-    const size_t groups = groups_for(size_);
-    if (groups > group_count_) start_resize(groups);
   }
   add(array_of(ref.position()), ref.position(), ref.tag(), id);
 }
@@ -172,13 +178,35 @@ void HashTable::remove(const KeyRef& ref, ItemId id) {
   const Array array = array_of(ref.position());
   take(array, group_index(ref.position(), array.count), locate(ref, id));
   --size_;
-  if (!is_resizing() && size_ * size_t{100} < size_t{group_count_} * kPlaces * kSparsePercent) {
-    const size_t groups = groups_for(size_ + size_ / 8);
-    if (groups < group_count_) start_resize(groups);
-  }
+  shrink_if_sparse();
 }
 
 // --- growing and shrinking -------------------------------------------------------------------------------------------
+
+void HashTable::shrink_if_sparse() {
+  if (is_resizing() || size_ >= shrink_below_) return;
+  if (size_ * size_t{100} >= size_t{group_count_} * kPlaces * kSparsePercent) return;
+  const size_t groups = groups_for(size_ + size_ / 8);
+  if (groups >= group_count_) return;
+  if (is_even_enough(groups)) return start_resize(groups);
+  shrink_below_ = size_ - size_ / 16;
+}
+
+// Whether no piece of the line, nor its end, would be overfull in so many groups, by a few groups of each.
+bool HashTable::is_even_enough(size_t groups) const {
+  if (groups <= kGroupsPerPiece) return true;
+  const size_t pieces = kPieces + 1, samples = kPieces * kGroupsPerPiece;
+  for (size_t piece = 0; piece < pieces; ++piece) {
+    size_t used = 0;
+    for (size_t i = 0; i < kGroupsPerPiece; ++i) {
+      const size_t index =
+          piece < kPieces ? (piece * kGroupsPerPiece + i) * group_count_ / samples : group_count_ - 1 - i;
+      used += static_cast<size_t>(std::popcount(used_places(groups_[index])));
+    }
+    if (used * group_count_ > kGroupsPerPiece * kPlaces * groups) return false;
+  }
+  return true;
+}
 
 // The smallest size of this table's sequence, growth^(k + phase), that holds so many entries.
 size_t HashTable::groups_for(size_t entries) const {
@@ -192,6 +220,7 @@ size_t HashTable::groups_for(size_t entries) const {
 ItemId HashTable::take_array(size_t groups, bool is_next, TableGroup*& out) {
   const size_t bytes = groups * sizeof(TableGroup);
   const ItemId id = context_->heap->allocate_raw(bytes + sizeof(TableGroup), number_ * 2 + (is_next ? 1 : 0));
+  if (id == kNoItem) return kNoItem;
   out = groups_in(context_->heap->at(id));
   std::memset(static_cast<void*>(out), 0, bytes);
   return id;
@@ -208,6 +237,7 @@ void HashTable::on_array_moved(uint32_t owner, ItemId to) {
 
 void HashTable::start_resize(size_t groups) {
   next_array_ = take_array(groups, true, next_);
+  if (next_array_ == kNoItem) return;
   next_count_ = static_cast<uint32_t>(groups);
   moved_ = 0;
 }
@@ -258,6 +288,7 @@ void HashTable::finish_resize() {
   groups_ = std::exchange(next_, nullptr);
   group_count_ = std::exchange(next_count_, 0);
   moved_ = 0;
+  shrink_below_ = UINT32_MAX;
 }
 
 // --- iteration -------------------------------------------------------------------------------------------------------
@@ -281,14 +312,14 @@ uint64_t HashTable::scan(uint64_t position, std::vector<const Entry*>& out) cons
   return is_moved ? std::min(end, first_position(moved_, group_count_)) : end;
 }
 
-void HashTable::collect_slot(Slot slot, size_t count_max, std::vector<const Entry*>& out) const {
+void HashTable::collect_slot(Slot slot, size_t count_max, Instant now, std::vector<const Entry*>& out) const {
   if (size_ == 0) return;
   auto collect = [&](const TableGroup* groups, size_t count) {
     for (size_t i = 0; i < count && out.size() < count_max; ++i) {
       if (i + 1 < count) prefetch_entries(groups[i + 1]);
       for_each_place(groups[i], [&](size_t place) {
         const Entry& found = entry(groups[i].ids[place]);
-        if (out.size() < count_max && slot_of_key(found.key()) == slot) out.push_back(&found);
+        if (out.size() < count_max && slot_of_key(found.key()) == slot && !found.is_expired(now)) out.push_back(&found);
       });
     }
   };

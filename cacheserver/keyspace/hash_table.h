@@ -13,13 +13,15 @@
 //
 // The boundary also makes scans simple: a cursor is a position, and what lies behind it was seen, whatever the size is
 // now. Tables grow by a fifth, and every table of a keyspace at another moment (its phase), so that together they
-// always take about 6.5 bytes per entry and never all grow at once.
+// take about 6.5 bytes per entry and never all grow at once. A table from which keys were deleted in the order of a
+// scan has all others at the end of the line: it does not shrink before they are spread evenly again, or few.
 //
 // Sources: overflow counts, F14 (Bronson and Shi, 2019); the ordered division, Lemire's fast range; tags, Swiss tables.
 // What we changed: growth by a fifth with phases, in steps, and no second lookup while it is going on.
 //
 // Invariants: at most one id per key; an id stands at or behind its position's home, with overflow counted between.
-// Limits: an array is one block of the heap, then is_full(). Threads: one worker's own. I/O: none.
+// Limits: an array is one block of the heap; then, or when the heap has no room for a
+// larger one, make_place() says no. Threads: one worker's own. I/O: none.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +29,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/slot.h"
 #include "cacheserver/entry/entry.h"
@@ -64,9 +67,11 @@ struct TableContext {
 
 class HashTable {
  public:
-  static constexpr unsigned kFullPercent = 90;    // grow beyond
-  static constexpr unsigned kSparsePercent = 50;  // shrink below
+  static constexpr unsigned kFullPercent = 90;     // grow beyond
+  static constexpr unsigned kSparsePercent = 50;   // shrink below
+  static constexpr unsigned kCrowdedPercent = 97;  // of a table that could not grow: no more
   static constexpr double kGrowth = 1.2;
+  static constexpr size_t kPieces = 4, kGroupsPerPiece = 8;  // of the line, looked at before a table shrinks
   static constexpr unsigned kPhases = 1024;
 
   // `number`: which of the keyspace's tables it is; it decides the phase and names the arrays for on_array_moved.
@@ -78,8 +83,11 @@ class HashTable {
 
   ItemId find(const KeyRef& ref) const;
   void prefetch(const KeyRef& ref) const;
-  void prefetch_entry(const KeyRef& ref) const;            // of the home group
-  void insert(const KeyRef& ref, ItemId id);               // requires that the key is not there, and !is_full()
+  void prefetch_entry(const KeyRef& ref) const;  // of the home group
+  // Starts growing where that is due. False: one entry more would find no place, for the table has reached its limit or
+  // the heap has no block for a larger array.
+  bool make_place();
+  void insert(const KeyRef& ref, ItemId id);  // requires that the key is not there, and make_place() shortly before
   void replace(const KeyRef& ref, ItemId old, ItemId id);  // requires that `old` is there; same key
   void remove(const KeyRef& ref, ItemId id);               // requires that it is there
   // The heap has moved one of the table's arrays (`owner`: word1 of the raw block).
@@ -87,7 +95,6 @@ class HashTable {
   static uint32_t number_of_owner(uint32_t owner) { return owner / 2; }
 
   size_t size() const { return size_; }
-  bool is_full() const { return size_ + 1 >= groups_max() * TableGroup::kPlaces * 9 / 10; }
   bool is_resizing() const { return next_ != nullptr; }
   // Goes on with growing or shrinking: whole groups, until entries moved and groups visited together reach
   // `entries_max`. Returns how many entries moved.
@@ -96,7 +103,8 @@ class HashTable {
   // Appends the entries at `position` and a little behind it; returns the position to go on from, kEnd at the end.
   uint64_t scan(uint64_t position, std::vector<const Entry*>& out) const;
   static constexpr uint64_t kEnd = uint64_t{1} << 32;
-  void collect_slot(Slot slot, size_t count_max, std::vector<const Entry*>& out) const;
+  // Of those that have not expired.
+  void collect_slot(Slot slot, size_t count_max, Instant now, std::vector<const Entry*>& out) const;
   // An item near a random place of the line, or kNoItem if that place is empty.
   ItemId sample(uint64_t random) const;
   size_t bytes_used() const { return (size_t{group_count_} + next_count_) * sizeof(TableGroup); }
@@ -121,8 +129,10 @@ class HashTable {
   size_t groups_max() const { return (context_->heap->block_bytes_max() - 128) / sizeof(TableGroup); }
   size_t groups_for(size_t entries) const;
   ItemId take_array(size_t groups, bool is_next, TableGroup*& out);
-  void start_resize(size_t groups);
+  void start_resize(size_t groups);  // or leaves it: a later change will try again
   void finish_resize();
+  void shrink_if_sparse();
+  bool is_even_enough(size_t groups) const;
   size_t move_home(size_t home);
   void prefetch_entries(const TableGroup& group) const;
 
@@ -133,6 +143,7 @@ class HashTable {
   uint32_t next_count_ = 0;
   uint32_t moved_ = 0;  // homes of groups_ whose entries are in next_
   uint32_t size_ = 0;
+  uint32_t shrink_below_ = UINT32_MAX;             // after a look at an uneven table: no other look before
   ItemId array_ = kNoItem, next_array_ = kNoItem;  // the raw blocks they lie in
   uint32_t number_;
 };

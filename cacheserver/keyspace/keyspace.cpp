@@ -116,7 +116,7 @@ Entry* Keyspace::refuse() {
 // no room, and what was there still is, but for what was evicted on the way.
 Entry* Keyspace::write(const KeyRef& ref, const Draft& draft, Instant now) {
   if (ref.key.size() > kKeyBytesMax || draft.shape.value_size > kValueBytesMax ||
-      (table_of(ref).is_full() && find_entry(ref) == nullptr)) {
+      (!table_of(ref).make_place() && find_entry(ref) == nullptr)) {
     return refuse();
   }
   const size_t bytes = Entry::bytes_needed(draft.shape);

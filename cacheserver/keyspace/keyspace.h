@@ -13,7 +13,8 @@
 // entry twice unless it was erased and put again (scan() says how).
 //
 // Bounds per call: kEntriesMovedPerChange entries of table growth, kTimersPerTick timers, kChunksDroppedPerTick chunks
-// of a flush, kBlocksMovedPerStep blocks of compaction per step; evictions and steps are proportional to the bytes
+// of a flush, kBlocksMovedPerStep blocks of compaction per step, and per turn of the caller's loop (begin_turn) no more
+// than kBlocksMovedPerTurn, unless a write would be refused else; evictions and steps are proportional to the bytes
 // asked for. Limits: a key has up to kKeyBytesMax bytes; a keyspace up to 64 GiB (Options). Lifetime: an Entry& lives
 // until the next call that puts, erases, expires, reserves or ticks. Threads: one worker's own. I/O: none.
 #pragma once
@@ -118,8 +119,19 @@ class Keyspace final : private ItemSource, private BlockMover {
   size_t size_with_expiry() const;
   size_t count_in_slot(Slot slot) const;
   std::vector<std::string_view> keys_in_slot(Slot slot, size_t count_max, Instant now) const;
+  // Erases entries of a slot, expired ones too, until `entries_max` or a few more have gone or its table's next
+  // kPurgeGroups were looked at. Start with cursor 0, go on with what came back; 0: all that were there have gone.
+  struct Purge {
+    uint64_t cursor = 0;
+    size_t erased = 0;
+  };
+  Purge purge_slot(Slot slot, uint64_t cursor, size_t entries_max);
+  static constexpr size_t kPurgeGroups = 128;
 
   // --- upkeep --------------------------------------------------------------------------------------------------------
+  // Compaction may again move as many blocks as one turn of the loop has time for. Call it when a turn begins; a tick
+  // is a turn of its own.
+  void begin_turn();
   // Bounded upkeep: active expiry, deferred frees, growth, compaction. Call every few milliseconds. True if work is
   // left over.
   bool tick(Instant now);
@@ -144,6 +156,8 @@ class Keyspace final : private ItemSource, private BlockMover {
   static constexpr size_t kBlocksMovedPerStep = 16;
   static constexpr size_t kBlocksMovedPerTick = 256;
   static constexpr size_t kBytesMovedPerStep = size_t{64} << 10;
+  static constexpr size_t kBlocksMovedPerTurn = 1024;
+  static constexpr size_t kBytesMovedPerTurn = size_t{512} << 10;
   static constexpr uint64_t kPlacedPerPressure = 64;  // writes between two words to the policy about the memory left
   static constexpr unsigned kChunkHolesPercent = 15;  // a chunk with fewer holes is not worth moving
   static constexpr unsigned kHolesPercent = 10;       // of what is held: beyond, compaction goes on without need
@@ -161,7 +175,7 @@ class Keyspace final : private ItemSource, private BlockMover {
 
   uint64_t hash_of(ItemId id) override;
   uint32_t bytes_of(ItemId id) override;
-  ItemId sample() override;
+  ItemId sample();
   void on_entry_moved(ItemId from, ItemId to) override;
   void on_raw_moved(ItemId from, ItemId to) override;
 
@@ -188,7 +202,10 @@ class Keyspace final : private ItemSource, private BlockMover {
   bool make_room(size_t bytes, size_t far_bytes, Instant now);
   enum class Depth : uint8_t { kNormal, kReserve, kOverdraft };
   bool has_block(size_t bytes, size_t far_bytes, Depth depth);
+  bool reclaim_for(size_t bytes, size_t far_bytes, Instant now);
   bool reclaim(Instant now);
+  bool compact(size_t blocks_max);
+  bool is_turn_spent() const { return blocks_left_ == 0 || bytes_left_ == 0; }
   bool drop_flushed();
   void tidy(Instant now, bool may_evict);
   uint64_t reserve_bytes() const;
@@ -207,6 +224,7 @@ class Keyspace final : private ItemSource, private BlockMover {
   uint64_t random_state_;
   size_t next_idle_table_ = 0;
   uint64_t placed_ = 0;
+  size_t blocks_left_ = kBlocksMovedPerTurn, bytes_left_ = kBytesMovedPerTurn;  // of compaction, in this turn
   const Entry* hashed_entry_ = nullptr;  // of the last lookup, with its key's hash: a hit does not hash again
   uint64_t hashed_ = 0;
 };

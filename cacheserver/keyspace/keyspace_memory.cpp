@@ -10,6 +10,7 @@ namespace {
 
 // A write may reclaim this often, and once more per 64 bytes it asks for: its cost stays in proportion.
 constexpr uint64_t kReclaimsMin = 128;
+constexpr int kTurnsPerWrite = 8;  // of compaction, before a write is refused
 constexpr uint64_t kBytesPerReclaim = 64;
 constexpr int kEvictionsBeforeReserve = 8;
 constexpr int kTidyStepsPerWrite = 2;
@@ -107,8 +108,18 @@ bool Keyspace::make_room(size_t bytes, size_t far_bytes, Instant now) {
       if (!drop_flushed() && !evict_one(now)) break;
     }
   }
+  for (int turn = 0; turn < kTurnsPerWrite; ++turn) {
+    if (reclaim_for(bytes, far_bytes, now)) return true;
+    if (!is_turn_spent()) return false;
+    begin_turn();  // rather a long turn than a refusal
+  }
+  return false;
+}
+
+bool Keyspace::reclaim_for(size_t bytes, size_t far_bytes, Instant now) {
   for (uint64_t left = kReclaimsMin + (bytes + far_bytes) / kBytesPerReclaim; left > 0; --left) {
     if (has_block(bytes, far_bytes, Depth::kReserve)) return true;
+    if (is_turn_spent()) break;  // victims alone would not leave a block of the size
     if (!reclaim(now)) return false;
   }
   return has_block(bytes, far_bytes, Depth::kOverdraft);
@@ -116,9 +127,23 @@ bool Keyspace::make_room(size_t bytes, size_t far_bytes, Instant now) {
 
 // One step towards more free memory: what FLUSHALL left, then holes, then a victim.
 bool Keyspace::reclaim(Instant now) {
-  if (drop_flushed()) return true;
-  bool has_moved = tables_->heap.compact(kBlocksMovedPerStep, kBytesMovedPerStep, kChunkHolesPercent, *this);
-  return has_moved || evict_one(now);
+  return drop_flushed() || compact(kBlocksMovedPerStep) || evict_one(now);
+}
+
+void Keyspace::begin_turn() {
+  blocks_left_ = kBlocksMovedPerTurn;
+  bytes_left_ = kBytesMovedPerTurn;
+}
+
+bool Keyspace::compact(size_t blocks_max) {
+  if (is_turn_spent()) return false;
+  Heap& heap = tables_->heap;
+  const uint64_t blocks = heap.blocks_moved(), bytes = heap.bytes_moved();
+  const bool has_moved = heap.compact(std::min(blocks_max, blocks_left_), std::min(kBytesMovedPerStep, bytes_left_),
+                                      kChunkHolesPercent, *this);
+  blocks_left_ -= std::min<uint64_t>(blocks_left_, heap.blocks_moved() - blocks);
+  bytes_left_ -= std::min<uint64_t>(bytes_left_, heap.bytes_moved() - bytes);
+  return has_moved;
 }
 
 // While the reserve is in use, or holes take more than their share, every write does a little about it: it moves a few
@@ -130,7 +155,7 @@ void Keyspace::tidy(Instant now, bool may_evict) {
     const size_t holes = heap.bytes_free() * 100, held = heap.bytes_held();
     const bool is_short = budget_.bytes_max != 0 && budget_.bytes_held + reserve_bytes() > budget_.bytes_max;
     if (holes <= held * kHolesPercent && !is_short && !heap.is_compacting()) return;
-    if (heap.compact(kBlocksMovedPerStep, kBytesMovedPerStep, kChunkHolesPercent, *this)) continue;
+    if (compact(kBlocksMovedPerStep)) continue;
     if (!may_evict || !is_short || holes > held * kHolesPercent * 2 || !evict_one(now)) return;
   }
 }

@@ -72,15 +72,34 @@ size_t Keyspace::count_in_slot(Slot slot) const {
 
 std::vector<std::string_view> Keyspace::keys_in_slot(Slot slot, size_t count_max, Instant now) const {
   std::vector<const Entry*> entries;
-  tables_->of(slot).collect_slot(slot, count_max, entries);
+  tables_->of(slot).collect_slot(slot, count_max, now, entries);
   std::vector<std::string_view> keys;
-  for (const Entry* entry : entries) {
-    if (!entry->is_expired(now)) keys.push_back(entry->key());
-  }
+  for (const Entry* entry : entries) keys.push_back(entry->key());
   return keys;
 }
 
+Keyspace::Purge Keyspace::purge_slot(Slot slot, uint64_t cursor, size_t entries_max) {
+  HashTable& table = tables_->of(slot);
+  Purge purge{.cursor = cursor};
+  std::vector<const Entry*> seen;
+  for (size_t i = 0; i < kPurgeGroups && purge.erased < entries_max; ++i) {
+    seen.clear();
+    purge.cursor = table.scan(purge.cursor, seen);
+    for (const Entry* entry : seen) {
+      const KeyRef ref = refer(entry->key());
+      if (ref.slot != slot) continue;
+      erase_entry(ref, const_cast<Entry&>(*entry));
+      ++purge.erased;
+    }
+    if (purge.cursor != HashTable::kEnd) continue;
+    purge.cursor = 0;
+    break;
+  }
+  return purge;
+}
+
 bool Keyspace::tick(Instant now) {
+  begin_turn();
   bool is_left = tables_->wheel.run(now, kTimersPerTick, [this](Entry& entry) {
     ++stats_.expired;
     erase_entry(refer(entry.key()), entry);
@@ -89,14 +108,14 @@ bool Keyspace::tick(Instant now) {
   next_idle_table_ = (next_idle_table_ + 1) % SlotIndex::kTables;
   is_left |= drop_flushed();
   evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
-  for (size_t i = 0; i < kReclaimsPerTick && budget_.is_over(); ++i) {
+  for (size_t i = 0; i < kReclaimsPerTick && budget_.is_over() && !is_turn_spent(); ++i) {
     const bool has_changed = reclaim(now);
     refresh_budget();
     if (!has_changed) return is_left;
   }
   const Heap& heap = tables_->heap;
   if (heap.is_compacting() || heap.bytes_free() * 100 > heap.bytes_held() * kHolesPercent) {
-    is_left |= tables_->heap.compact(kBlocksMovedPerTick, kBytesMovedPerStep, kChunkHolesPercent, *this);
+    is_left |= compact(kBlocksMovedPerTick);
     refresh_budget();
   }
   return is_left || budget_.is_over();

@@ -14,7 +14,6 @@ struct MemoryBudget {
   uint64_t bytes_used = 0;
   uint64_t bytes_held = 0;
 
-  bool has_room_for(uint64_t bytes) const { return bytes_max == 0 || bytes_held + bytes <= bytes_max; }
   bool is_over() const { return bytes_max != 0 && bytes_held > bytes_max; }
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <new>
 #include <utility>
 
 #include "base/invariant.h"
@@ -32,11 +31,11 @@ size_t spare_of(const ItemHead& head) {
 
 }  // namespace
 
-Heap::Heap(unsigned granule_shift, size_t chunk_bytes)
+Heap::Heap(unsigned granule_shift, size_t chunk_bytes, size_t range_bytes)
     : shift_(granule_shift),
       chunk_bytes_(chunk_bytes),
       granules_min_(kMinBlockBytes >> granule_shift),
-      range_((size_t{1} << 32 << granule_shift) - kChunkBytes, chunk_bytes),
+      range_(std::min((size_t{1} << 32 << granule_shift) - kChunkBytes, range_bytes), chunk_bytes),
       memory_(reinterpret_cast<std::byte*>(range_.base()), granule_shift) {
   INVARIANT(granule_shift >= kGranuleShiftMin && granule_shift <= kGranuleShiftMax, granule_shift);
 }
@@ -123,7 +122,7 @@ ItemId Heap::allocate(size_t bytes, bool is_needed) {
 ItemId Heap::allocate_raw(size_t bytes, uint32_t owner) {
   const size_t whole = sizeof(ItemHead) + bytes;
   ItemId id = allocate(whole, true);
-  if (id == kNoItem) throw std::bad_alloc();
+  if (id == kNoItem) return kNoItem;
   ItemHead& head = at(id);
   head.block |= static_cast<uint8_t>(static_cast<uint8_t>(BlockKind::kRaw) << kBlockKindShift);
   head.word0 = static_cast<uint32_t>(whole);
@@ -422,6 +421,7 @@ bool Heap::move_block(ItemId from, size_t size, BlockMover& mover) {
   holes_ += size;
   chunks_[evacuated_].free_granules += static_cast<uint32_t>(size);
   ++blocks_moved_;
+  bytes_moved_ += bytes;
   return true;
 }
 

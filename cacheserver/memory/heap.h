@@ -45,7 +45,8 @@ class Heap {
   static constexpr int kCandidates = 8;
 
   // Granules of 2^shift bytes: 2 for up to 16 GiB, 3 for 32, 4 for 64.
-  explicit Heap(unsigned granule_shift, size_t chunk_bytes = kChunkBytes);
+  // `range_bytes`: of address space, if less than that is wanted.
+  explicit Heap(unsigned granule_shift, size_t chunk_bytes = kChunkBytes, size_t range_bytes = SIZE_MAX);
   ~Heap();
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
@@ -61,7 +62,7 @@ class Heap {
   // A block with room for `bytes`; its content is the caller's to write, but for bits 1-3 of `block`, which stay the
   // heap's. kNoItem: no free block fits, and the heap may not hold more (see set_bytes_held_max).
   ItemId allocate(size_t bytes) { return allocate(bytes, false); }
-  // A raw block, in whatever it takes: tables cannot do without. Throws std::bad_alloc when the range is used up.
+  // A raw block, whatever the limit says: tables cannot do without. kNoItem: the heap's range is used up.
   ItemId allocate_raw(size_t bytes, uint32_t owner);
   bool can_allocate(size_t bytes) const;
   void release(ItemId id);
@@ -81,6 +82,7 @@ class Heap {
   bool compact(size_t blocks_max, size_t bytes_max, unsigned holes_percent, BlockMover& mover);
   bool is_compacting() const { return evacuated_ != kNoChunk; }
   uint64_t blocks_moved() const { return blocks_moved_; }
+  uint64_t bytes_moved() const { return bytes_moved_; }
   uint64_t chunks_freed() const { return chunks_freed_; }
 
   // Gives all chunks back bit by bit, whatever is in them; the heap is of no other use afterwards. True: done.
@@ -150,7 +152,7 @@ class Heap {
   uint64_t fresh_ = 0, fresh_end_ = 0, touched_ = 0;
   size_t evacuated_ = kNoChunk;
   uint64_t cursor_ = 0;  // in the evacuated chunk: before it nothing is used, and no free block is listed
-  uint64_t blocks_moved_ = 0, chunks_freed_ = 0;
+  uint64_t blocks_moved_ = 0, bytes_moved_ = 0, chunks_freed_ = 0;
   size_t dropped_ = 0;
   std::array<ItemId, kBins> bins_{};
   std::array<uint64_t, (kBins + 63) / 64> bin_bits_{};

@@ -1,6 +1,7 @@
 #include "cacheserver/serving/worker.h"
 
-#include <string>
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace tidemark::cacheserver {
@@ -31,13 +32,14 @@ Worker::Worker(Options options, std::unique_ptr<Keyspace> keyspace, const Comman
   view_.command_stats() = std::vector<CommandStats>(table.size());
 }
 
-void Worker::adopt_topology(std::shared_ptr<const Topology> topology, Instant now) {
+void Worker::adopt_topology(std::shared_ptr<const Topology> topology) {
   std::bitset<kSlotCount> before;
   for (uint32_t slot = 0; slot < kSlotCount; ++slot) before[slot] = view_.owns_slot(static_cast<Slot>(slot));
   const bool was_clustered = view_.is_clustered();
   view_.adopt_topology(std::move(topology));
   bool has_gained = !was_clustered;
   slots_to_purge_.clear();
+  purge_cursor_ = 0;
   for (uint32_t number = 0; number < kSlotCount; ++number) {
     auto slot = static_cast<Slot>(number);
     if (!view_.owns_slot(slot)) {
@@ -46,43 +48,42 @@ void Worker::adopt_topology(std::shared_ptr<const Topology> topology, Instant no
     }
     if (before[number]) continue;
     has_gained = true;
-    purge_slot(slot, SIZE_MAX, now);
+    if (keyspace_->count_in_slot(slot) > 0) purge_whole(slot);
   }
   freshness_.set_topology(view_.group_epoch(), view_.slots_version(), has_gained);
 }
 
 bool Worker::tick(Instant now) {
-  bool has_more = purge(now);
+  const Instant deadline = clock_() + kUpkeepTime;
+  bool has_more = purge(deadline);
   bool has_upkeep = true;
-  for (size_t round = 0; round < kUpkeepPerTick && has_upkeep; ++round) has_upkeep = keyspace_->tick(now);
+  for (size_t round = 0; round < kUpkeepPerTick && has_upkeep; ++round) {
+    if (round > 0 && clock_() >= deadline) break;
+    has_upkeep = keyspace_->tick(now);
+  }
   freshness_.tick(now);
   publish_gauges();
   return has_more || has_upkeep;
 }
 
-bool Worker::purge(Instant now) {
-  size_t left = kPurgedPerTick;
-  while (left > 0 && !slots_to_purge_.empty()) {
-    left -= purge_slot(slots_to_purge_.front(), left, now);
-    if (left > 0) slots_to_purge_.pop_front();
+bool Worker::purge(Instant deadline) {
+  for (size_t left = kPurgedPerTick; left > 0 && !slots_to_purge_.empty() && clock_() < deadline;) {
+    const Keyspace::Purge purge = keyspace_->purge_slot(slots_to_purge_.front(), purge_cursor_, left);
+    view_.stats().keys_purged.add(purge.erased);
+    left -= std::min(left, purge.erased);
+    purge_cursor_ = purge.cursor;
+    if (purge_cursor_ == 0) slots_to_purge_.pop_front();
   }
   return !slots_to_purge_.empty();
 }
 
-size_t Worker::purge_slot(Slot slot, size_t keys_max, Instant now) {
-  constexpr size_t kAtOnce = 64;
-  size_t purged = 0;
-  while (purged < keys_max) {
-    std::vector<std::string> keys;  // copies: erasing ends the views
-    for (std::string_view key : keyspace_->keys_in_slot(slot, std::min(kAtOnce, keys_max - purged), Instant::min())) {
-      keys.emplace_back(key);
-    }
-    if (keys.empty()) break;
-    for (const std::string& key : keys) keyspace_->erase(key, now);
-    purged += keys.size();
-  }
-  view_.stats().keys_purged.add(purged);
-  return purged;
+void Worker::purge_whole(Slot slot) {
+  uint64_t cursor = 0;
+  do {
+    const Keyspace::Purge purge = keyspace_->purge_slot(slot, cursor, SIZE_MAX);
+    view_.stats().keys_purged.add(purge.erased);
+    cursor = purge.cursor;
+  } while (cursor != 0);
 }
 
 void Worker::publish_gauges() {

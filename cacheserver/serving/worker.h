@@ -24,8 +24,9 @@ namespace tidemark::cacheserver {
 
 class Worker {
  public:
-  static constexpr size_t kPurgedPerTick = 2048;  // keys of slots that moved away
-  static constexpr size_t kUpkeepPerTick = 16;    // rounds of Keyspace::tick
+  static constexpr size_t kPurgedPerTick = 2048;                           // keys of slots that moved away
+  static constexpr size_t kUpkeepPerTick = 16;                             // rounds of Keyspace::tick
+  static constexpr Duration kUpkeepTime = std::chrono::microseconds(400);  // of one tick; a step begun is ended
 
   using Clock = Instant (*)();  // steady; only to measure how long commands take
 
@@ -46,9 +47,11 @@ class Worker {
   const Dispatcher& dispatcher() const { return dispatcher_; }
   Instant clock() const { return clock_(); }
 
-  void adopt_topology(std::shared_ptr<const Topology> topology, Instant now);
+  void adopt_topology(std::shared_ptr<const Topology> topology);
 
-  // Bounded housekeeping. True if there is more to do soon.
+  // A turn of the loop begins: what may be done in one turn at most may be done again.
+  void begin_turn() { keyspace_->begin_turn(); }
+  // Housekeeping, a turn of its own, bounded by kUpkeepTime. True if there is more to do soon.
   bool tick(Instant now);
 
   uint64_t next_session_id() { return ++sessions_made_ * view_.identity().workers + view_.identity().worker_index; }
@@ -69,8 +72,8 @@ class Worker {
 
  private:
   Worker(Options options, std::unique_ptr<Keyspace> keyspace, const CommandTable& table);
-  size_t purge_slot(Slot slot, size_t keys_max, Instant now);  // returns the keys purged
-  bool purge(Instant now);
+  void purge_whole(Slot slot);
+  bool purge(Instant deadline);  // true: some is left
   void publish_gauges();
 
   WorkerView view_;
@@ -79,6 +82,7 @@ class Worker {
   Dispatcher dispatcher_;
   Clock clock_;
   std::deque<Slot> slots_to_purge_;
+  uint64_t purge_cursor_ = 0;  // in the first of them
   uint64_t sessions_made_ = 0;
   RequestRound shared_round_, own_round_;
   CommandTimer timer_;

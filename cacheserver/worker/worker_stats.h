@@ -80,7 +80,7 @@ struct WorkerStats {
   Counter cpu_user_micros;    // of this worker's thread, likewise
   Counter cpu_system_micros;
   Counter commands_per_second;  // over the last second
-  MicrosHistogram loop_turn;    // thread CPU time of one turn of the loop that did work
+  MicrosHistogram loop_turn;    // thread CPU time of one turn of the loop that did work, upkeep too
 
   void reset();  // CONFIG RESETSTAT: totals to zero, gauges stay
 };

@@ -102,7 +102,6 @@ class Population final : public ItemSource {
 
   uint64_t hash_of(ItemId id) override { return hash(items_[id].number); }
   uint32_t bytes_of(ItemId id) override { return items_[id].bytes; }
-  ItemId sample() override { return ids_.empty() ? kNoItem : ids_.begin()->second; }
 
  private:
   struct Item {

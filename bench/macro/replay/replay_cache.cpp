@@ -67,13 +67,4 @@ uint64_t ReplayCache::hash_of(ItemId id) {
   return hash64(std::string_view(text, static_cast<size_t>(end - text)));
 }
 
-ItemId ReplayCache::sample() {
-  while (size_ > 0) {
-    random_ = random_ * 6364136223846793005 + 1442695040888963407;
-    const auto id = static_cast<ItemId>(1 + (random_ >> 33) % sizes_.size());
-    if (items_[id].is_live) return id;
-  }
-  return kNoItem;
-}
-
 }  // namespace tidemark::bench

@@ -39,7 +39,6 @@ class ReplayCache final : private cacheserver::ItemSource {
 
   uint64_t hash_of(cacheserver::ItemId id) override;
   uint32_t bytes_of(cacheserver::ItemId id) override { return sizes_[key_of(id)]; }
-  cacheserver::ItemId sample() override;
 
   const std::vector<uint32_t>& sizes_;
   std::vector<Item> items_;  // by id
@@ -47,7 +46,6 @@ class ReplayCache final : private cacheserver::ItemSource {
   uint64_t bytes_used_ = 0;
   uint64_t size_ = 0;
   uint64_t evictions_ = 0;
-  uint64_t random_ = 1;
   Instant now_{};
   std::unique_ptr<cacheserver::Evictor> evictor_;
 };

@@ -19,19 +19,23 @@ constexpr uint64_t kSeed = 17;
 // A table in a heap of its own, and the keys it should hold.
 class Model final : private BlockMover {
  public:
-  explicit Model(uint64_t seed, uint32_t number = 0)
-      : random_(seed), heap_(2), context_{&heap_, kSeed}, table_(context_, number) {}
+  explicit Model(uint64_t seed, uint32_t number = 0, size_t range_bytes = SIZE_MAX)
+      : random_(seed), heap_(2, Heap::kChunkBytes, range_bytes), context_{&heap_, kSeed}, table_(context_, number) {}
 
   HashTable& table() { return table_; }
   size_t memory_bytes() const { return table_.bytes_used(); }
   const std::unordered_map<std::string, ItemId>& expected() const { return expected_; }
 
   void insert(const std::string& key) {
+    EXPECT_TRUE(table_.make_place());
     const ItemId id = make(key);
     table_.insert(KeyRef::of(key, kSeed), id);
     expected_[key] = id;
     table_.step(Keyspace::kEntriesMovedPerChange);
   }
+  Heap& heap() { return heap_; }
+  bool can_make() const { return heap_.can_allocate(64); }
+  void finish_resize() { table_.step(SIZE_MAX); }
   void erase(const std::string& key) {
     const ItemId id = expected_.at(key);
     table_.remove(KeyRef::of(key, kSeed), id);
@@ -141,6 +145,28 @@ TEST(HashTable, GivesItsMemoryBackWhenItShrinks) {
   model.check();
 }
 
+TEST(HashTable, DeletingInTheOrderOfAScanCrowdsNoKeysAndEndsSmall) {
+  Model model(3);
+  for (int i = 0; i < 20000; ++i) model.insert(std::to_string(i));
+  uint64_t position = 0;
+  size_t most = 0;
+  while (position != HashTable::kEnd) {
+    std::vector<const Entry*> seen;
+    const uint64_t from = position;
+    position = model.table().scan(position, seen);
+    if (position - from < HashTable::kEnd / 2) most = std::max(most, seen.size());
+    std::vector<std::string> keys;
+    for (const Entry* entry : seen) keys.emplace_back(entry->key());
+    for (const std::string& key : keys) model.erase(key);
+  }
+  EXPECT_EQ(model.table().size(), 0u);
+  EXPECT_LE(most, 64u);  // of one home
+  model.insert("one more");
+  model.erase("one more");
+  model.finish_resize();
+  EXPECT_LE(model.memory_bytes(), 4096u);
+}
+
 TEST(HashTable, AScanSeesEachKeyOnceInTheMiddleOfAMove) {
   Model model(6);
   int i = 0;
@@ -176,17 +202,41 @@ TEST(HashTable, AScanAcrossGrowthAndShrinkingMissesNothingThatStays) {
   }
 }
 
+TEST(HashTable, WithoutMemoryToGrowItFillsUpThenSaysNoAndLosesNothing) {
+  Model model(1, 0, Heap::kChunkBytes);  // one chunk in all
+  int i = 0;
+  for (; i < 1000; ++i) model.insert(std::to_string(i));
+  model.finish_resize();
+  const size_t memory = model.memory_bytes(), places = memory / sizeof(TableGroup) * TableGroup::kPlaces;
+  while (model.heap().allocate_raw(4096, 99) != kNoItem) {
+  }
+  for (; model.can_make() && model.table().make_place(); ++i) model.insert(std::to_string(i));
+  EXPECT_EQ(model.memory_bytes(), memory);
+  EXPECT_GT(model.expected().size() * 100, places * 90);
+  EXPECT_LE(model.expected().size(), places);
+  model.check();
+}
+
+TEST(HashTable, CollectsOnlyWhatHasNotExpired) {
+  Keyspace keyspace({.hash_seed = kSeed});
+  for (int i = 0; i < 100; ++i) {
+    keyspace.put("{a}" + std::to_string(i), "v",
+                 {.expires_at = i < 90 ? Instant{} + Duration(5) : Instant{} + Duration(500)}, Instant{});
+  }
+  EXPECT_EQ(keyspace.keys_in_slot(slot_of_key("{a}"), 5, Instant{} + Duration(10)).size(), 5u);
+}
+
 TEST(HashTable, CollectsOnlyTheKeysOfASlot) {
   Model model(10);
   for (int i = 0; i < 300; ++i) model.insert("{a}" + std::to_string(i));
   for (int i = 0; i < 300; ++i) model.insert("{b}" + std::to_string(i));
   ASSERT_NE(slot_of_key("{a}") & 15, slot_of_key("{b}") & 15);
   std::vector<const Entry*> out;
-  model.table().collect_slot(slot_of_key("{a}"), 1000, out);
+  model.table().collect_slot(slot_of_key("{a}"), 1000, Instant{}, out);
   EXPECT_EQ(out.size(), 300u);
   for (const Entry* entry : out) EXPECT_TRUE(entry->key().starts_with("{a}"));
   out.clear();
-  model.table().collect_slot(slot_of_key("{b}"), 7, out);
+  model.table().collect_slot(slot_of_key("{b}"), 7, Instant{}, out);
   EXPECT_EQ(out.size(), 7u);
 }
 

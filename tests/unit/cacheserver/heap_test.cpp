@@ -43,6 +43,10 @@ class Model final : private BlockMover {
     heap_.release(at->second.id);
     blocks_.erase(at);
   }
+  void remove(uint64_t number) {
+    heap_.release(blocks_.at(number).id);
+    blocks_.erase(number);
+  }
   bool compact(size_t blocks, unsigned percent) { return heap_.compact(blocks, SIZE_MAX, percent, *this); }
   void check() {
     heap_.check();
@@ -157,6 +161,26 @@ TEST(Heap, TheLastBlockOfAChunkDoesNotJoinTheNextChunk) {
   while (model.heap().bytes_held() > Heap::kSmallChunkBytes / 2 && model.size() > 0) model.remove_any();
   model.check();
   for (int i = 0; i < 400; ++i) ASSERT_TRUE(model.add(1000, false));
+  model.check();
+}
+
+// What a chunk that was filled to its end takes back would be moved as if it were still used.
+TEST(Heap, AFullChunkThatIsEmptiedTakesNoBlockBack) {
+  Model model(2, Heap::kSmallChunkBytes, 5);
+  constexpr size_t kValueBytes = 64 - 12 - 8;  // blocks of 64 bytes, but in the beginning of the first chunk
+  const size_t blocks = (2 * Heap::kSmallChunkBytes - 64) / 64, in_last = Heap::kSmallChunkBytes / 64;
+  for (size_t i = 0; i < blocks; ++i) ASSERT_TRUE(model.add(kValueBytes, false));
+  model.heap().set_bytes_held_max(model.heap().bytes_held());
+  for (size_t i = 1; i + in_last < blocks; i += 2) model.remove(i + 1);  // numbers begin with 1
+  for (size_t i = 0; i + 2 < in_last; ++i) {
+    if (i % 4 != 0) model.remove(blocks - in_last + i + 1);
+  }
+  ASSERT_TRUE(model.compact(16, 15));
+  ASSERT_TRUE(model.heap().is_compacting());
+  model.remove(blocks);
+  model.remove(blocks - 1);
+  model.check();
+  while (model.heap().is_compacting()) ASSERT_TRUE(model.compact(16, 15));
   model.check();
 }
 

@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 
+#include "cacheserver/keyspace/slot_index.h"
+
 namespace tidemark::cacheserver {
 namespace {
 
@@ -309,6 +311,51 @@ TEST(Keyspace, AValueLargerThanTheLimitIsRefusedWithoutEvicting) {
   keyspace.put("a", "1", kNow);
   EXPECT_EQ(keyspace.put("big", std::string(5 << 20, 'x'), kNow), nullptr);
   EXPECT_EQ(value_of(keyspace, "a"), "1");
+}
+
+TEST(Keyspace, OneTurnMovesNoMoreBlocksThanItsBoundHoweverManyWritesItServes) {
+  Keyspace keyspace({.memory_bytes_max = 32 << 20, .policy = "lru", .hash_seed = 1});
+  std::mt19937_64 random(3);
+  auto write = [&] {
+    const std::string key = std::to_string(random() % 100000);
+    ASSERT_NE(keyspace.put(key, std::string(random() % 600, 'v'), kNow), nullptr);
+  };
+  for (int i = 0; i < 300000; ++i) write();
+  uint64_t most = 0, before = keyspace.memory_report().blocks_moved;
+  for (int turn = 0; turn < 200; ++turn) {
+    keyspace.begin_turn();
+    for (int i = 0; i < 1000; ++i) write();
+    const uint64_t after = keyspace.memory_report().blocks_moved;
+    most = std::max(most, after - before);
+    before = after;
+  }
+  EXPECT_LE(most, Keyspace::kBlocksMovedPerTurn);
+  EXPECT_GT(most, 0u);
+  keyspace.check();
+}
+
+TEST(Keyspace, ASlotIsPurgedInStepsThatSpareItsNeighbours) {
+  Keyspace keyspace({.hash_seed = 1});
+  for (int i = 0; i < 20000; ++i) keyspace.put("{a}" + std::to_string(i), "v", kNow);
+  const Slot slot = slot_of_key("{a}");
+  std::string near;  // a key of another slot in the same table
+  for (int i = 0; near.empty(); ++i) {
+    const Slot other = slot_of_key(std::to_string(i));
+    if (other != slot && SlotIndex::table_of(other) == SlotIndex::table_of(slot)) near = std::to_string(i);
+  }
+  keyspace.put(near, "v", kNow);
+  Keyspace::Purge purge;
+  size_t steps = 0, erased = 0;
+  do {
+    purge = keyspace.purge_slot(slot, purge.cursor, 1000);
+    EXPECT_LE(purge.erased, 1000 + 2 * TableGroup::kPlaces);
+    erased += purge.erased;
+    ++steps;
+  } while (purge.cursor != 0);
+  EXPECT_EQ(erased, 20000u);
+  EXPECT_GE(steps, 10u);
+  EXPECT_EQ(keyspace.size(), 1u);
+  EXPECT_NE(keyspace.peek(near, kNow), nullptr);
 }
 
 TEST(Keyspace, ALoweredLimitIsReachedByTicks) {

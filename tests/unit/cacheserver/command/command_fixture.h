@@ -64,7 +64,7 @@ class CommandFixture : public testing::Test {
     topology->buckets.assign(kBucketCount, {.shard = 7, .epoch = 4});
     topology->families = {
         {.name = "product", .pattern = "product:{<sku>}", .table = "catalog.product", .key_columns = {"sku"}}};
-    worker_->adopt_topology(topology, now_);
+    worker_->adopt_topology(topology);
   }
   // As SETV would leave it once shard 7 is joined at 0/100.
   Entry* fill(std::string_view key, std::string_view value, Instant expires_at, bool is_absent = false) {

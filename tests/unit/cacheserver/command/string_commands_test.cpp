@@ -106,6 +106,10 @@ TEST_F(StringCommands, ManyKeysAtOnce) {
   EXPECT_EQ(run("GET c"), kNil);
   EXPECT_EQ(run("MSETNX c 1 d 2"), ":1\r\n");
   EXPECT_EQ(run("MSET a 1 b"), "-ERR wrong number of arguments for 'mset' command\r\n");
+  const std::string long_key(kKeyBytesMax + 1, 'k');
+  EXPECT_EQ(run_words({"MSETNX", "e", "1", long_key, "2"}),
+            "-ERR a key of 131073 bytes is too long: keys have up to 131072 bytes\r\n");
+  EXPECT_EQ(run("EXISTS e"), ":0\r\n");
   EXPECT_EQ(run("MSETNX a 1 b"), "-ERR wrong number of arguments for 'msetnx' command\r\n");
   std::string line = "MGET", expected = "*40\r\n";
   for (int i = 0; i < 40; ++i) {

@@ -40,7 +40,7 @@ class PostTest : public testing::Test {
                                  CommandTable::standard());
       ASSERT_TRUE(worker.has_value());
       workers_.push_back(*std::move(worker));
-      workers_[i]->adopt_topology(topology, kNow);
+      workers_[i]->adopt_topology(topology);
       posts_.push_back(std::make_unique<Post>(*workers_[i], mailboxes));
     }
   }

@@ -45,7 +45,7 @@ class ForwardingTest : public testing::Test {
           CommandTable::standard());
       ASSERT_TRUE(worker.has_value());
       workers_.push_back(*std::move(worker));
-      workers_.back()->adopt_topology(topology, now_);
+      workers_.back()->adopt_topology(topology);
     }
   }
 

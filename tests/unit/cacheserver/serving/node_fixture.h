@@ -83,7 +83,7 @@ class NodeTest : public testing::Test {
     return std::make_unique<SessionMachine>(*worker_, "127.0.0.1:50000", "127.0.0.1:7001", now_);
   }
 
-  void join(const Topology& topology) { worker_->adopt_topology(std::make_shared<const Topology>(topology), now_); }
+  void join(const Topology& topology) { worker_->adopt_topology(std::make_shared<const Topology>(topology)); }
 
   // The raw replies to raw bytes.
   std::string send(SessionMachine& client, std::string_view bytes) {

@@ -25,7 +25,8 @@ TEST_F(WorkerTest, EmptiesSlotsThatMovedAwayBitByBit) {
   join(three_nodes());
   EXPECT_EQ(worker_->keyspace().size(), 5001u);
   EXPECT_TRUE(worker_->tick(now_));
-  EXPECT_EQ(worker_->keyspace().size(), 5001u - Worker::kPurgedPerTick);
+  EXPECT_LE(worker_->keyspace().size(), 5001u - Worker::kPurgedPerTick);
+  EXPECT_GT(worker_->keyspace().size(), 5001u - Worker::kPurgedPerTick - 100);
   for (int i = 0; i < 10; ++i) worker_->tick(now_);
   EXPECT_EQ(worker_->keyspace().size(), 1u);
   EXPECT_EQ(worker_->view().stats().keys_purged.get(), 5000u);
