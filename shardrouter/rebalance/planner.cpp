@@ -199,11 +199,7 @@ class Planner {
       move.bytes += buckets_[i].bytes;
       move.writes_per_second += buckets_[i].writes_per_second;
     }
-    move.copy_seconds = std::max(static_cast<double>(move.rows) / options_.copy_rows_per_second,
-                                 static_cast<double>(move.bytes) / options_.copy_bytes_per_second);
-    const double buckets = static_cast<double>(range.end - range.begin);
-    move.blocked_ms =
-        std::min(options_.blocked_ms_max, options_.blocked_ms_base + buckets * options_.blocked_ms_per_bucket);
+    predict_move(move, range.end - range.begin, options_);
     move.reason = reason(donor, receiver);
     for (size_t i = range.begin; i < range.end; ++i) owners_[i] = receiver;
     carried_[donor] -= range.cost;
@@ -273,6 +269,13 @@ class Planner {
 };
 
 }  // namespace
+
+void predict_move(PlannedMove& move, size_t buckets, const PlannerOptions& options) {
+  move.copy_seconds = std::max(static_cast<double>(move.rows) / options.copy_rows_per_second,
+                               static_cast<double>(move.bytes) / options.copy_bytes_per_second);
+  move.blocked_ms = std::min(options.blocked_ms_max,
+                             options.blocked_ms_base + static_cast<double>(buckets) * options.blocked_ms_per_bucket);
+}
 
 Result<RebalancePlan> plan_rebalance(const std::vector<BucketStats>& buckets, const std::vector<ShardWeight>& shards,
                                      const PlannerOptions& options) {

@@ -75,6 +75,9 @@ struct RebalancePlan {
   std::vector<std::string> notes;  // what no move can mend, and what was left out
 };
 
+// Fills in how long its copy takes and its writers wait, of a range of so many buckets.
+void predict_move(PlannedMove& move, size_t buckets, const PlannerOptions& options);
+
 // `buckets` ascending, each once; every owner and at least one shard of a weight above 0 is among `shards`.
 Result<RebalancePlan> plan_rebalance(const std::vector<BucketStats>& buckets, const std::vector<ShardWeight>& shards,
                                      const PlannerOptions& options);

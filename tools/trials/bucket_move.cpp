@@ -14,6 +14,7 @@
 #include "shardrouter/rebalance/move_machine.h"
 #include "tools/localcluster/process.h"
 #include "tools/trials/ledger_workload.h"
+#include "tools/trials/native_move.h"
 
 namespace tidemark::trials {
 namespace {
@@ -78,6 +79,7 @@ class Trial {
   Status start_cluster();
   Status move_once(uint32_t round);
   Status move_through_crash(uint32_t round);
+  Status move_back_by_subscription(uint32_t round);
   Result<Json> run_tool(const std::string& program, const std::vector<std::string>& arguments,
                         const std::string& kill_at);
   std::vector<std::string> move_arguments(int target) const;
@@ -90,6 +92,7 @@ class Trial {
   std::unique_ptr<LedgerWorkload> workload_;
   int owner_ = 0;
   std::vector<double> blocked_ms_, taken_back_ms_, rehearsals_ms_, copy_rates_, stalls_ms_, resume_ms_, loads_;
+  std::vector<double> native_blocked_ms_, native_rates_, native_stalls_ms_;
   int64_t fence_timeouts_ = 0, kills_ = 0;
 };
 
@@ -232,6 +235,28 @@ Status Trial::move_through_crash(uint32_t round) {
   return {};
 }
 
+Status Trial::move_back_by_subscription(uint32_t round) {
+  const int target = 1 - owner_;
+  workload_->stall_ms_since_last_asked();
+  const auto admin = [&](int shard) { return cluster_->admin_conninfo(fmt::format("s{}-primary", shard)); };
+  const auto report = move_by_subscription({.source_admin = admin(owner_),
+                                            .target_admin = admin(target),
+                                            .source = owner_,
+                                            .target = target,
+                                            .bucket_lo = 0,
+                                            .bucket_hi = static_cast<int>(arguments_.buckets) - 1,
+                                            .tables = schema_tables()});
+  if (!report) return std::unexpected(report.error());
+  owner_ = target;
+  native_blocked_ms_.push_back(report->blocked_ms);
+  native_rates_.push_back(static_cast<double>(report->rows) / report->copy_ms * 1e3);
+  native_stalls_ms_.push_back(workload_->stall_ms_since_last_asked());
+  fmt::print("round {:>3}: by subscription {:.0f} rows/s, blocked {:.1f} ms, stall {:.1f} ms, {:.0f} ms in all\n",
+             round + 1, native_rates_.back(), report->blocked_ms, native_stalls_ms_.back(), report->total_ms);
+  std::fflush(stdout);
+  return {};
+}
+
 // Slots, publications, origins and unfinished moves: there must be none.
 Result<std::vector<std::string>> Trial::leftovers() const {
   std::vector<std::string> found;
@@ -293,6 +318,14 @@ Result<bool> Trial::close_books() {
             {"findings", result->findings},
             {"fsync", arguments_.fsync},
             {"load", {{"median", percentile(loads_, 0.5)}, {"max", percentile(loads_, 1)}}}};
+  if (arguments_.beside_subscription)
+    json["subscription"] = {
+        {"copy_rows_per_s", percentile(native_rates_, 0.5)},
+        {"blocked_ms",
+         {{"median", percentile(native_blocked_ms_, 0.5)},
+          {"p99", percentile(native_blocked_ms_, 0.99)},
+          {"max", percentile(native_blocked_ms_, 1)}}},
+        {"stall_ms", {{"median", percentile(native_stalls_ms_, 0.5)}, {"p99", percentile(native_stalls_ms_, 0.99)}}}};
   fmt::print("{}\n", json.dump(2));
   if (!arguments_.json.empty()) std::ofstream(arguments_.json) << json.dump(2) << "\n";
   return is_clean;
@@ -309,8 +342,10 @@ Result<bool> Trial::run() {
   workload_ = std::make_unique<LedgerWorkload>(options);
   done = workload_->fill(static_cast<int64_t>(arguments_.rows / arguments_.buckets));
   if (done) done = workload_->start();
-  for (uint32_t round = 0; done && round < arguments_.rounds; ++round)
+  for (uint32_t round = 0; done && round < arguments_.rounds; ++round) {
     done = arguments_.crash_servers ? move_through_crash(round) : move_once(round);
+    if (done && arguments_.beside_subscription) done = move_back_by_subscription(round);
+  }
   if (!done) {
     fmt::print(stderr, "see {}\n", (directory_ / "move.log").string());
     return std::unexpected(done.error());

@@ -21,6 +21,7 @@ struct BucketMoveArguments {
   uint32_t reads = 400;
   bool kill_every_step = false;
   bool crash_servers = false;  // each round the source or the target is stopped at once somewhere, and started again
+  bool beside_subscription = false;  // each move back is made by a subscription and a script
   bool fsync = false;
   std::string json;
 };

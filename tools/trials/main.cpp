@@ -21,6 +21,8 @@ int main(int argc, char** argv) {
             "kill the tool at each of its steps in turn, and let another go on");
   verb.flag("crash-servers", move.crash_servers,
             "stop the source's or the target's server at once during each move, and start it again");
+  verb.flag("beside-subscription", move.beside_subscription,
+            "move back each time by a logical-replication subscription and a script, and compare");
   verb.flag("fsync", move.fsync, "Postgres waits for the disk");
   verb.text("json", move.json, "file for the result");
   if (const auto exit_code = options.parse(argc, argv)) return *exit_code;

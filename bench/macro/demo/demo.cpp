@@ -12,6 +12,7 @@
 #include "bench/macro/demo/judge.h"
 #include "bench/macro/demo/judge_customers.h"
 #include "bench/macro/demo/plants.h"
+#include "bench/macro/demo/third_shard.h"
 #include "bench/macro/io/http_get.h"
 
 namespace tidemark::bench {
@@ -39,6 +40,7 @@ class Demo {
     if (status) status = load();
     if (status) status = load_without_cache();
     if (status) status = reach_verdict();
+    if (status && config_.then == "add-shard") status = add_a_shard();
     if (!config_.keep || !status) {
       cluster_.drop_commit_reader();
       if (cluster_.is_started()) {
@@ -47,9 +49,11 @@ class Demo {
       }
     }
     if (!status) return std::unexpected(status.error());
-    fmt::print("\n{}\n  {}\n", summary_.to_table(), (config_.directory / "summary.json").string());
+    fmt::print("\n{}\n{}  {}\n", summary_.to_table(), added_ ? added_->to_table() : "",
+               (config_.directory / "summary.json").string());
     if (config_.keep) fmt::print("\n{}", cluster_.lines_to_try());
-    return summary_.violations().empty() ? 0 : kExitWrong;
+    const bool is_right = summary_.violations().empty() && (!added_ || added_->violations().empty());
+    return is_right ? 0 : kExitWrong;
   }
 
  private:
@@ -217,6 +221,15 @@ class Demo {
     return write_summary();
   }
 
+  Status add_a_shard() {
+    cluster_.drop_commit_reader();  // rows that are moved are no commits of the shop
+    auto figures = ThirdShard(config_, cluster_, progress_).run();
+    if (!figures) return std::unexpected(figures.error());
+    added_ = std::move(*figures);
+    summary_.details["add_shard"] = added_->to_json();
+    return write_summary();
+  }
+
   Status judge_products(const std::vector<RowCommit>& commits) {
     for (const char* name : {kRun, kBypass}) {
       DemoSummary part;
@@ -282,6 +295,7 @@ class Demo {
   std::map<std::string, MetricsText> killed_;
   LagReadings lag_, lag_without_invalidator_;
   DemoSummary summary_;
+  std::optional<ThirdShardFigures> added_;
 };
 
 }  // namespace

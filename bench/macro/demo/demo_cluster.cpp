@@ -38,18 +38,24 @@ localcluster::Options DemoCluster::cluster_options() const {
   options.shards = config_.shards;
   options.fsync = true;
   options.with_catalog = true;
-  options.schema_files = {config_.source / "services/catalog/schema.sql"};
+  options.schema_files = schema_files();
   options.tables = {"catalog.product"};
   if (has_customers()) {
     options.with_sessions = options.with_orders = true;
     options.relays = config_.relays;
-    options.schema_files.push_back(config_.source / "services/session/schema.sql");
-    options.schema_files.push_back(config_.source / "services/order/schema.sql");
     options.tables.insert(options.tables.end(), {"session.session", "shop.orders"});
   }
   options.families_of_services = true;
   if (config_.plant == Plant::kStale) options.invalidator_arguments = {"--plant-mute-invalidations"};
   return options;
+}
+
+std::vector<std::filesystem::path> DemoCluster::schema_files() const {
+  std::vector<std::filesystem::path> files{config_.source / "services/catalog/schema.sql"};
+  if (!has_customers()) return files;
+  files.push_back(config_.source / "services/session/schema.sql");
+  files.push_back(config_.source / "services/order/schema.sql");
+  return files;
 }
 
 Status DemoCluster::plant() {
@@ -122,10 +128,11 @@ std::vector<std::string> DemoCluster::admin_conninfos() const {
   return conninfos;
 }
 
-// The demo moves no buckets: what the topology says at the start holds to the end.
+// While answers are judged no bucket moves: what the topology says at the start holds to the end.
 Status DemoCluster::read_bucket_owners() {
   const auto topology = load_topology();
   if (!topology) return std::unexpected(topology.error());
+  shard_of_bucket_.clear();
   for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
     const auto owner = topology->owner_of_bucket(static_cast<Bucket>(bucket));
     if (!owner) return fail(ErrorCode::kCorrupt, fmt::format("the topology names no shard for bucket {}", bucket));

@@ -44,9 +44,11 @@ class DemoCluster {
 
   DemoCluster(const DemoConfig& config, ProgressLine& progress) : config_(config), progress_(progress) {}
 
-  Status start();  // processes, the oracle's slots
-  Status fill();   // the import; names() and imported() afterwards
-  Status plant();  // --plant lost, oversell
+  Status start();               // processes, the oracle's slots
+  Status fill();                // the import; names() and imported() afterwards
+  Status plant();               // --plant lost, oversell
+  Status read_bucket_owners();  // again, once buckets have moved
+  std::vector<std::filesystem::path> schema_files() const;
   Status stop() { return cluster_->stop_all(); }
   bool is_started() const { return cluster_.has_value(); }
 
@@ -85,7 +87,6 @@ class DemoCluster {
   Result<std::vector<double>> log_positions() const;  // by shard
   Result<bool> has_settled(const std::vector<double>& goals) const;
   std::vector<std::string> admin_conninfos() const;  // of the primaries, by shard
-  Status read_bucket_owners();
   Result<Topology> load_topology() const;
 
   const DemoConfig& config_;

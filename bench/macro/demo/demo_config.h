@@ -34,6 +34,7 @@ struct DemoConfig {
   bool keep = false;
   std::function<bool()> is_interrupted = [] { return false; };  // Ctrl-C: end everything in order, give no verdict
   Plant plant = Plant::kNone;
+  std::string then;    // empty, or add-shard: after the demo, on the running system
   std::string outage;  // empty: the demo; else primary, replica, invalidator, node or all
   Duration outage_length = std::chrono::seconds(10);
 };

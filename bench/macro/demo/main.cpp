@@ -49,6 +49,9 @@ void declare(io::Options& options, DemoConfig& config, Texts& texts) {
   options.real("rate", config.rate, "requests per second");
   options.real("writer-rate", config.writer_rate, "rows per second that psql changes behind the service's back");
   options.flag("keep", config.keep, "leave everything running and print what to try; end it with: tools/demo stop");
+  options.choice("then", config.then, {"add-shard"},
+                 "after the verdict, on the running system: one more shard joins, gets its share of the buckets, and "
+                 "leaves again, while the shop goes on");
   options.choice(
       "plant", texts.plant, {"none", "stale", "lost", "oversell"},
       "make it wrong on purpose, to see that it is noticed: stale = the invalidator sends no invalidations; lost = "

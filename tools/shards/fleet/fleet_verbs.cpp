@@ -42,6 +42,7 @@ struct FleetVerbs::Arguments {
   Verb<MigrateArguments> migrate;
   Verb<PlanArguments> plan;
   Verb<RebalanceArguments> rebalance;
+  Verb<SplitHotArguments> split_hot;
   Verb<SqlArguments> sql;
   Verb<AddShardArguments> add;
   Verb<RemoveShardArguments> remove;
@@ -55,6 +56,7 @@ FleetVerbs::FleetVerbs(io::Options& options) : arguments_(std::make_unique<Argum
                      "Changes the schema of all shards in steps that running programs survive; may be run again.");
   all.plan.add_to(options, "plan", "Which buckets should move where, why, and where that ends.");
   all.rebalance.add_to(options, "rebalance", "Makes a plan and its moves, one after the other; may be run again.");
+  all.split_hot.add_to(options, "split-hot", "Moves the hottest buckets away from the shard that is written to most.");
   all.sql.add_to(options, "sql", "Runs one statement on the shard that owns a bucket; reads only.");
   all.add.add_to(options, "add-shard", "Makes a database a shard that owns no bucket yet.");
   all.remove.add_to(options, "remove-shard", "Takes a shard that owns nothing out of the topology.");
@@ -70,6 +72,7 @@ std::optional<int> FleetVerbs::run() const {
   if (all.migrate.is_chosen()) return run_migrate(all.migrate.given);
   if (all.plan.is_chosen()) return exit_code_of(run_plan(all.plan.given));
   if (all.rebalance.is_chosen()) return exit_code_of(run_rebalance(all.rebalance.given));
+  if (all.split_hot.is_chosen()) return exit_code_of(run_split_hot(all.split_hot.given));
   if (all.sql.is_chosen()) return exit_code_of(run_sql(all.sql.given));
   if (all.add.is_chosen()) return exit_code_of(run_add_shard(all.add.given));
   if (all.remove.is_chosen()) return exit_code_of(run_remove_shard(all.remove.given));

@@ -92,7 +92,8 @@ Status Mover::drive() {
     if (decision.action != kFence || view_.source == SourceStep::kFenced) services::kill_point("after " + name);
     last_good_ = Clock::now();
     if (!is_without_owner(view_) && Clock::now() - last_look_ > kLookInterval) done = look();
-    if (done) done = beat();
+    const bool is_urgent = is_without_owner(view_) && Clock::now() - fence_began_ < kFencedBeat;
+    if (done && !is_urgent) done = beat();
     if (!done) return done;
   }
   return {};

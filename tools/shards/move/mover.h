@@ -60,7 +60,9 @@ class Mover {
   static constexpr std::chrono::seconds kLongQueryLimit{3600};  // digests, slot creation
   static constexpr int64_t kFenceLagBytes = 64 << 10;
   static constexpr std::chrono::milliseconds kRehearsalLimit{1000};
-  static constexpr int kSlowRehearsalsMax = 20;  // in a row; then a fence is tried all the same
+  static constexpr std::chrono::milliseconds kTakeBackReserve{6};  // of the fence's deadline, while no marker has come
+  static constexpr std::chrono::milliseconds kFencedBeat{200};     // nothing else is done while writers wait, so long
+  static constexpr int kSlowRehearsalsMax = 20;                    // in a row; then a fence is tried all the same
   static constexpr size_t kBatchRows = 500;
 
   explicit Mover(MoveOptions options);

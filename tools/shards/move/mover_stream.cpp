@@ -258,7 +258,9 @@ Status Mover::await_marker() {
   } else if (view_.is_marker_applied && !view_.is_fence_durable) {
     wait_readable({stream_->socket()}, kMarkerWaitMs);
   }
-  view_.is_fence_deadline_over = Clock::now() - fence_began_ > options_.fence_deadline;
+  const auto limit =
+      options_.fence_deadline - (view_.is_marker_applied ? std::chrono::milliseconds(0) : kTakeBackReserve);
+  view_.is_fence_deadline_over = Clock::now() - fence_began_ > limit;
   return {};
 }
 

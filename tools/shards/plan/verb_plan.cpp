@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/io/topology_store_file.h"
 #include "base/parse.h"
+#include "shardrouter/rebalance/split_hot.h"
 #include "shardrouter/routing/ownership.h"
 #include "tools/shards/move/move_registry.h"
 #include "tools/shards/plan/bucket_statistics.h"
@@ -108,8 +110,10 @@ struct MadePlan {
   RebalancePlan plan;
   bool has_load = false;
 };
+using Planning = std::function<Result<RebalancePlan>(
+    const Statistics& statistics, const std::vector<ShardWeight>& weights, const PlannerOptions& options)>;
 
-Result<MadePlan> make_plan(const PlanArguments& arguments) {
+Result<MadePlan> make_plan(const PlanArguments& arguments, const Planning& planning) {
   const auto described = read_shards_file(arguments.shards_file);
   if (!described) return std::unexpected(described.error());
   const auto store = io::open_topology_store(arguments.topology);
@@ -130,10 +134,16 @@ Result<MadePlan> make_plan(const PlanArguments& arguments) {
   PlannerOptions options;
   options.tolerance = arguments.tolerance_percent / 100;
   options.buckets_per_move = arguments.buckets_per_move;
-  auto plan = plan_rebalance(statistics->buckets, *weights, options);
+  auto plan = planning(*statistics, *weights, options);
   if (!plan) return std::unexpected(plan.error());
   plan->notes.insert(plan->notes.end(), statistics->notes.begin(), statistics->notes.end());
   return MadePlan{std::move(*plan), statistics->has_load};
+}
+
+Result<MadePlan> make_plan(const PlanArguments& arguments) {
+  return make_plan(arguments,
+                   [](const Statistics& statistics, const std::vector<ShardWeight>& weights,
+                      const PlannerOptions& options) { return plan_rebalance(statistics.buckets, weights, options); });
 }
 
 void print(const MadePlan& made, const std::string& format) {
@@ -187,17 +197,11 @@ void declare(io::Options& verb, RebalanceArguments& arguments) {
   verb.flag("dry-run", arguments.is_dry_run, "show the plan, change nothing");
 }
 
-Result<bool> run_rebalance(const RebalanceArguments& arguments) {
-  const PlanArguments& given = arguments.plan;
-  if (const Status alone = refuse_beside_moves(given); !alone) return std::unexpected(alone.error());
-  const auto made = make_plan(given);
-  if (!made) return std::unexpected(made.error());
-  if (arguments.is_dry_run) {
-    print(*made, given.format);
-    return true;
-  }
-  const auto& moves = made->plan.moves;
-  const size_t count = std::min<size_t>(moves.size(), arguments.moves_max);
+namespace {
+
+Result<bool> make_moves(const std::vector<PlannedMove>& moves, size_t moves_max, const PlanArguments& given,
+                        uint64_t bytes_per_second) {
+  const size_t count = std::min<size_t>(moves.size(), moves_max);
   for (size_t i = 0; i < count; ++i) {
     const PlannedMove& move = moves[i];
     fmt::print(stderr, "move {} of {}: buckets {}-{} from shard {} to {}, because {}\n", i + 1, count, move.first,
@@ -207,13 +211,81 @@ Result<bool> run_rebalance(const RebalanceArguments& arguments) {
                                     .first = move.first,
                                     .last = move.last,
                                     .to = move.to,
-                                    .bytes_per_second = arguments.bytes_per_second,
+                                    .bytes_per_second = bytes_per_second,
                                     .format = given.format});
     if (!done || !*done) return done;
     std::fflush(stdout);
   }
   fmt::print(stderr, "{} of {} moves of the plan are made\n", count, moves.size());
   return true;
+}
+
+Result<std::optional<ShardId>> shard_of(const char* option, const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  const auto id = parse_u64(text);
+  if (!id || *id > UINT16_MAX)
+    return fail(ErrorCode::kInvalidArgument, fmt::format("--{} {}: the id of a shard", option, text));
+  return static_cast<ShardId>(*id);
+}
+
+}  // namespace
+
+Result<bool> run_rebalance(const RebalanceArguments& arguments) {
+  const PlanArguments& given = arguments.plan;
+  if (const Status alone = refuse_beside_moves(given); !alone) return std::unexpected(alone.error());
+  const auto made = make_plan(given);
+  if (!made) return std::unexpected(made.error());
+  if (arguments.is_dry_run) {
+    print(*made, given.format);
+    return true;
+  }
+  return make_moves(made->plan.moves, arguments.moves_max, given, arguments.bytes_per_second);
+}
+
+void declare(io::Options& verb, SplitHotArguments& arguments) {
+  PlanArguments& plan = arguments.plan;
+  verb.text("shards", plan.shards_file, "JSON file: the shards and their owner's conninfo, as for init");
+  verb.text("topology", plan.topology, "topology store, file:DIR");
+  verb.duration("window", plan.window, "for how long writes are counted");
+  verb.number("buckets-max", arguments.buckets_max, {.min = 1, .max = kBucketCount}, "move at most so many");
+  verb.text("from", arguments.from, "shard to take them from (default: the one that is written to most)");
+  verb.text("to", arguments.to, "shard to move them to (default: the one that is written to least)");
+  verb.memory("bytes-per-second", arguments.bytes_per_second, "copy no faster than this; 0: as fast as it goes");
+  verb.flag("dry-run", arguments.is_dry_run, "show the plan, change nothing");
+  verb.choice("format", plan.format, {"table", "json"}, "how to print");
+  for (const char* name : {"shards", "topology"}) verb.require(name);
+}
+
+Result<bool> run_split_hot(const SplitHotArguments& arguments) {
+  const PlanArguments& given = arguments.plan;
+  SplitHotOptions options;
+  options.buckets_max = arguments.buckets_max;
+  const auto from = shard_of("from", arguments.from);
+  if (!from) return std::unexpected(from.error());
+  const auto to = shard_of("to", arguments.to);
+  if (!to) return std::unexpected(to.error());
+  options.from = *from;
+  options.to = *to;
+  if (given.window <= Duration{0})
+    return fail(ErrorCode::kInvalidArgument, "--window 0: without counting writes nothing is known to be hot");
+  if (const Status alone = refuse_beside_moves(given); !alone) return std::unexpected(alone.error());
+  const auto made =
+      make_plan(given,
+                [&](const Statistics& statistics, const std::vector<ShardWeight>& weights,
+                    const PlannerOptions& costs) -> Result<RebalancePlan> {
+                  if (!statistics.has_load)
+                    return fail(ErrorCode::kUnavailable,
+                                "the writes could not be counted" +
+                                    (statistics.notes.empty() ? std::string() : ": " + statistics.notes.front()));
+                  options.costs = costs;
+                  return plan_split_hot(statistics.buckets, weights, options);
+                });
+  if (!made) return std::unexpected(made.error());
+  if (arguments.is_dry_run || made->plan.moves.empty()) {
+    print(*made, given.format);
+    return true;
+  }
+  return make_moves(made->plan.moves, made->plan.moves.size(), given, arguments.bytes_per_second);
 }
 
 }  // namespace tidemark::shards

@@ -25,6 +25,17 @@ struct PlanArguments {
 void declare(io::Options& verb, PlanArguments& arguments);
 Status run_plan(const PlanArguments& arguments);
 
+// tidemark-shards split-hot: moves the buckets away that take most of the busiest shard's writes, hottest first.
+struct SplitHotArguments {
+  PlanArguments plan;
+  uint32_t buckets_max = 8;
+  std::string from, to;  // shard ids; empty: the busiest, the least busy
+  uint64_t bytes_per_second = 0;
+  bool is_dry_run = false;
+};
+void declare(io::Options& verb, SplitHotArguments& arguments);
+Result<bool> run_split_hot(const SplitHotArguments& arguments);  // false: a move was aborted, and the rest left
+
 struct RebalanceArguments {
   PlanArguments plan;
   uint32_t moves_max = 4096;
