@@ -10,6 +10,8 @@ namespace {
 
 using Loads = std::map<ShardId, double>;
 
+constexpr double kGainMin = 1e-6;  // of all writes; less is the rounding of sums
+
 std::vector<ShardShare> shares_of(const std::vector<BucketStats>& buckets, const std::vector<ShardWeight>& shards,
                                   double total) {
   std::map<ShardId, ShardShare> all;
@@ -104,7 +106,7 @@ Result<RebalancePlan> plan_split_hot(const std::vector<BucketStats>& buckets, co
   for (const BucketStats* bucket : hottest) {
     if (taken.size() == options.buckets_max) break;
     const ShardId to = options.to.value_or(coldest(loads, from));
-    if (loads[to] + bucket->writes_per_second >= loads[from]) {
+    if (loads[to] + bucket->writes_per_second >= loads[from] - kGainMin * total) {
       if (bucket == hottest.front())
         plan.notes.push_back(
             fmt::format("bucket {} alone takes {:.1f} of the {:.1f} writes/s of shard {}: on shard {} it would be as "

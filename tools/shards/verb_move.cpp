@@ -28,8 +28,9 @@ struct MoveArguments {
   std::string buckets;  // "A-B"
   uint32_t to = 0;
   std::string move_id;  // empty: made up, or the only one
-  bool hold = false, dry_run = false, no_guardian = false, once = false;
+  bool hold = false, prepare = false, dry_run = false, no_guardian = false, once = false;
   uint64_t bytes_per_second = 0;
+  uint64_t wal_max = MoveOptions{}.wal_max_bytes;
   uint64_t standby_lag_max = 64u << 20;
   Duration commit_p99_max{0};
   std::string format = "table";
@@ -94,6 +95,7 @@ void print_report(const MoveOptions& options, const MoveReport& report, const st
 Result<bool> drive(MoveOptions options, const MoveArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   const std::string id = options.move_id;
+  options.wal_max_bytes = arguments.wal_max;
   options.throttle = {arguments.bytes_per_second, arguments.standby_lag_max, arguments.commit_p99_max};
   options.log = [start, id](const std::string& line) {
     const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - start;
@@ -110,6 +112,23 @@ Result<bool> drive(MoveOptions options, const MoveArguments& arguments) {
   if (!report) return std::unexpected(report.error().with_context("move " + id));
   print_report(options, *report, arguments.format);
   return report->outcome != "aborted";
+}
+
+Status set_source_row(const MoveOptions& options, const std::string& assignment) {
+  auto link = PgLink::connect(fmt::format("shard {}", options.source.id), options.source.admin);
+  if (!link) return std::unexpected(link.error());
+  return link->run("UPDATE shard.move SET " + assignment + " WHERE move_id = $1 AND role = 'source'",
+                   {options.move_id});
+}
+
+// Copies and compares, hands nothing over; the move stays paused.
+Result<bool> prepare(MoveOptions options, const MoveArguments& arguments) {
+  options.stops_before_fence = true;
+  const auto done = drive(options, arguments);
+  if (!done) return std::unexpected(done.error());
+  const Status paused = *done ? set_source_row(options, "wish = 'pause'") : Status();
+  if (!paused) return std::unexpected(paused.error());
+  return done;
 }
 
 struct World {
@@ -132,6 +151,7 @@ Result<bool> print_preflight(const MoveOptions& options, const PreflightReport& 
               {"to", options.target.id},
               {"rows", facts.rows},
               {"bytes", facts.bytes},
+              {"target_free_bytes", facts.target.free_bytes >= 0 ? Json(facts.target.free_bytes) : Json(nullptr)},
               {"predicted_blocked_ms", report.prediction_ms},
               {"refusals", report.refusals},
               {"tables", Json::array()}};
@@ -171,7 +191,7 @@ Result<bool> run_move(const MoveArguments& arguments) {
   if (const MoveRow* same = find_same(*world, arguments, *range); same && !arguments.dry_run) {
     auto options = options_of(*same, world->ends, arguments.topology);
     if (!options) return std::unexpected(options.error());
-    return drive(std::move(*options), arguments);
+    return arguments.prepare ? prepare(std::move(*options), arguments) : drive(std::move(*options), arguments);
   }
   const auto owner = owner_of_range(world->ends, *range);
   if (!owner) return std::unexpected(owner.error());
@@ -193,7 +213,7 @@ Result<bool> run_move(const MoveArguments& arguments) {
     for (const std::string& refusal : report->refusals) all += "\n  " + refusal;
     return fail(ErrorCode::kFailedPrecondition, "nothing was changed; against this move stands:" + all);
   }
-  return drive(std::move(options), arguments);
+  return arguments.prepare ? prepare(std::move(options), arguments) : drive(std::move(options), arguments);
 }
 
 Json json_of(const std::vector<MoveRow>& moves) {
@@ -275,13 +295,6 @@ Result<Found> find(const MoveArguments& arguments) {
   return Found{std::move(*world), std::move(*row), std::move(*options)};
 }
 
-Status set_source_row(const Found& found, const std::string& assignment) {
-  auto link = PgLink::connect(fmt::format("shard {}", found.row.shard), found.options.source.admin);
-  if (!link) return std::unexpected(link.error());
-  return link->run("UPDATE shard.move SET " + assignment + " WHERE move_id = $1 AND role = 'source'",
-                   {found.row.move_id});
-}
-
 // Drives it here, unless somebody does: then waits for how it ends.
 Result<bool> drive_or_wait(const Found& found, const MoveArguments& arguments) {
   while (true) {
@@ -302,7 +315,7 @@ Result<bool> run_pause(const MoveArguments& arguments) {
   if (!found) return std::unexpected(found.error());
   if (found->row.step != "reserved" && found->row.step != "fenced")
     return fail(ErrorCode::kFailedPrecondition, "move " + found->row.move_id + " is handed over already");
-  const Status done = set_source_row(*found, "wish = 'pause'");
+  const Status done = set_source_row(found->options, "wish = 'pause'");
   if (!done) return std::unexpected(done.error());
   fmt::print("move {} is paused: it keeps up with the source and hands nothing over\n", found->row.move_id);
   return true;
@@ -312,7 +325,7 @@ Result<bool> run_resume(const MoveArguments& arguments) {
   const auto found = find(arguments);
   if (!found) return std::unexpected(found.error());
   if (found->row.wish == "pause") {
-    const Status done = set_source_row(*found, "wish = 'run'");
+    const Status done = set_source_row(found->options, "wish = 'run'");
     if (!done) return std::unexpected(done.error());
   }
   return drive_or_wait(*found, arguments);
@@ -327,7 +340,7 @@ Result<bool> run_abort(const MoveArguments& arguments) {
                 fmt::format("move {0} is handed over already: tidemark-shards rollback --id {0}, if it is held",
                             found->row.move_id));
   if (found->row.step != "aborted") {
-    const Status done = set_source_row(*found, "wish = 'abort', note = 'asked for'");
+    const Status done = set_source_row(found->options, "wish = 'abort', note = 'asked for'");
     if (!done) return std::unexpected(done.error());
   }
   const auto done = drive_or_wait(*found, arguments);
@@ -345,7 +358,7 @@ Result<bool> run_complete(const MoveArguments& arguments) {
     return fail(ErrorCode::kFailedPrecondition,
                 fmt::format("move {} is {}: only one that is handed over can be completed", found->row.move_id,
                             found->row.step));
-  const Status done = set_source_row(*found, "is_held = false");
+  const Status done = set_source_row(found->options, "is_held = false");
   if (!done) return std::unexpected(done.error());
   return drive_or_wait(*found, arguments);
 }
@@ -381,7 +394,6 @@ Result<bool> run_rollback(const MoveArguments& arguments) {
   return drive(std::move(back), arguments);
 }
 
-// Copies and compares, hands nothing over; the move stays paused.
 Result<bool> run_verify(const MoveArguments& arguments) {
   auto found = find(arguments);
   if (!found) return std::unexpected(found.error());
@@ -389,14 +401,9 @@ Result<bool> run_verify(const MoveArguments& arguments) {
     return fail(ErrorCode::kFailedPrecondition,
                 fmt::format("move {} is {}: there is nothing to compare before the hand-over any more",
                             found->row.move_id, found->row.step));
-  const Status running = set_source_row(*found, "wish = 'run'");
+  const Status running = set_source_row(found->options, "wish = 'run'");
   if (!running) return std::unexpected(running.error());
-  found->options.stops_before_fence = true;
-  const auto done = drive(found->options, arguments);
-  if (!done) return std::unexpected(done.error());
-  const Status paused = *done ? set_source_row(*found, "wish = 'pause'") : Status();
-  if (!paused) return std::unexpected(paused.error());
-  return done;
+  return prepare(std::move(found->options), arguments);
 }
 
 using Run = Result<bool> (*)(const MoveArguments&);
@@ -452,6 +459,7 @@ MoveVerbs::MoveVerbs(io::Options& options) : impl_(std::make_unique<Impl>()) {
     if (name == "watch" || name == "pause") continue;
     verb.flag("no-guardian", given.no_guardian, "start no second process that goes on if this one dies");
     verb.memory("bytes-per-second", given.bytes_per_second, "copy no faster than this; 0: as fast as it goes");
+    verb.memory("wal-max", given.wal_max, "give up once the move keeps more of the source's WAL than this");
     verb.memory("standby-lag-max", given.standby_lag_max, "copy nothing while a standby lags more");
     verb.duration("commit-p99-max", given.commit_p99_max,
                   "copy nothing while commits at the source take longer; 0: no limit");
@@ -459,6 +467,7 @@ MoveVerbs::MoveVerbs(io::Options& options) : impl_(std::make_unique<Impl>()) {
     verb.text("buckets", given.buckets, "A-B: the buckets to move, all of one shard");
     verb.number("to", given.to, {.max = UINT16_MAX}, "id of the shard to move them to");
     verb.flag("hold", given.hold, "stop after the hand-over, so that rollback stays possible; then: complete");
+    verb.flag("prepare", given.prepare, "copy and compare now, hand over later: stays paused until it is resumed");
     verb.flag("dry-run", given.dry_run, "say what would be done, and what stands against it; change nothing");
     verb.require("buckets");
     verb.require("to");

@@ -65,17 +65,15 @@ Status ThirdShard::start_server() {
   if (!server) return std::unexpected(server.error());
   server_.emplace(std::move(*server));
   if (const Status started = server_->start(); !started) return started;
-  const auto read = [](const std::filesystem::path& path) {
-    std::ifstream file(path);
-    return nlohmann::json::parse(file, nullptr, false);
-  };
-  nlohmann::json all = read(cluster_.local().directory() / "shards.json");
-  nlohmann::json one = read(server_->directory() / "shards.json");
-  if (!all.is_object() || !one.is_object()) return fail(ErrorCode::kInternal, "the description of the shards is gone");
-  nlohmann::json added = one["shards"][0];
-  added["id"] = id_;
-  for (auto& described : added["servers"]) described["name"] = fmt::format("s{}-primary", id_);
-  all["shards"].push_back(std::move(added));
+  const auto process = server_->process("s0-primary");
+  if (!process) return std::unexpected(process.error());
+  std::ifstream described(cluster_.local().directory() / "shards.json");
+  nlohmann::json all = nlohmann::json::parse(described, nullptr, false);
+  if (!all.is_object()) return fail(ErrorCode::kInternal, "the description of the shards is gone");
+  const nlohmann::json primary = {
+      {"name", fmt::format("s{}-primary", id_)}, {"role", "primary"}, {"conninfo", process->conninfo}};
+  all["shards"].push_back(
+      {{"id", id_}, {"admin", server_->admin_conninfo("s0-primary")}, {"servers", nlohmann::json::array({primary})}});
   std::ofstream file(shards_file());
   file << all.dump(2) << '\n';
   if (!file.flush()) return fail(ErrorCode::kUnavailable, "cannot write " + shards_file());

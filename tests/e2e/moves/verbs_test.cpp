@@ -36,6 +36,8 @@ TEST_F(MoveVerbsTest, ADryRunSaysWhatWouldHappenAndChangesNothing) {
   EXPECT_EQ(answer.json["rows"], 4 * 40 * 3);
   EXPECT_EQ(answer.json["tables"].size(), 3u);
   EXPECT_GT(answer.json["predicted_blocked_ms"].get<double>(), 0);
+  ASSERT_TRUE(answer.json["target_free_bytes"].is_number()) << "the target's own df was asked";
+  EXPECT_GT(answer.json["target_free_bytes"].get<int64_t>(), 1 << 20);
   EXPECT_TRUE(answer.json["refusals"].empty());
   EXPECT_EQ(psql(0, "SELECT count(*) FROM shard.move WHERE bucket_lo = 100"), "0");
 }
@@ -53,6 +55,32 @@ TEST_F(MoveVerbsTest, APausedMoveHandsNothingOverUntilItIsResumed) {
   const Answer resumed = verb("resume", {"--id", "slow"});
   ASSERT_TRUE(resumed.is_ok) << resumed.error;
   EXPECT_EQ(owned(1, 110, 110), "1");
+  expect_nothing_left();
+}
+
+TEST_F(MoveVerbsTest, AMoveIsPreparedAheadAndHandedOverLater) {
+  fill(112, 112);
+  const Answer prepared = move("112", 1, {"--id", "ahead", "--prepare"});
+  ASSERT_TRUE(prepared.is_ok) << prepared.error;
+  EXPECT_EQ(prepared.json["outcome"], "verified");
+  EXPECT_EQ(owned(0, 112, 112), "1");
+  psql(0, "UPDATE account SET counter = 8 WHERE bucket = 112");
+  const Answer resumed = verb("resume", {"--id", "ahead"});
+  ASSERT_TRUE(resumed.is_ok) << resumed.error;
+  EXPECT_EQ(psql(1, "SELECT count(*) FROM account WHERE bucket = 112 AND counter = 8"), "40");
+  expect_nothing_left();
+}
+
+TEST_F(MoveVerbsTest, AMoveThatKeepsTooMuchOfTheSourcesLogIsGivenUp) {
+  fill(114, 114);
+  ASSERT_TRUE(move("114", 1, {"--id", "greedy", "--prepare"}).is_ok);
+  psql(0, "SELECT count(pg_logical_emit_message(false, 'x', repeat('y', 100000))) FROM generate_series(1, 100)");
+  const Answer resumed = verb("resume", {"--id", "greedy", "--wal-max", "4mb"});
+  EXPECT_FALSE(resumed.is_ok);
+  EXPECT_EQ(resumed.json["outcome"], "aborted");
+  EXPECT_THAT(resumed.json["reason"].get<std::string>(), HasSubstr("bytes of WAL at shard 0"));
+  EXPECT_EQ(owned(0, 114, 114), "1");
+  EXPECT_EQ(rows_of(1, 114, 114), "0");
   expect_nothing_left();
 }
 

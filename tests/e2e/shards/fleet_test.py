@@ -148,7 +148,7 @@ def write():
         time.sleep(0.002)
 
 
-writer = threading.Thread(target=write)
+writer = threading.Thread(target=write, daemon=True)
 writer.start()
 plan = shards("plan", "--window", "1s", "--format", "json")
 stop.set()
@@ -185,6 +185,33 @@ check([s["id"] for s in status["shards"]] == [0, 1, 2], "it is in the topology, 
 plan = shards("plan", "--window", "0s", "--format", "json", file="three.json")
 check({m["to"] for m in plan["moves"]} >= {2} and all(abs(s["share_percent"] - 33.3) < 3 for s in plan["after"]), "the plan gives it its share")
 check("that the shards file does not name" in shards("plan", code=1), "a shard is not forgotten")
+
+# --- a hot bucket leaves alone
+stop = threading.Event()
+
+
+def heat():
+    session = owner_session(described[0]["admin"])
+    while not stop.is_set():
+        for hot in (100, 100, 101):
+            try:
+                session.execute(f"UPDATE shop.item SET value = 'z' WHERE bucket = {hot} AND id = 100")
+            except psycopg2.Error:
+                pass  # while it is handed over
+        time.sleep(0.002)
+
+
+writer = threading.Thread(target=heat, daemon=True)
+writer.start()
+said = shards("split-hot", "--window", "1s", "--dry-run", "--format", "json", file="three.json")
+check([m["buckets"] for m in said["moves"]] == ["100-100"] and "writes/s of shard 0" in said["moves"][0]["reason"], f"split-hot takes the hottest: {said['moves'][0]['reason']}")
+check("finished" in shards("split-hot", "--window", "1s", "--to", 2, file="three.json"), "and moves it")
+stop.set()
+writer.join()
+sessions[2].execute("SELECT state FROM shard.bucket WHERE bucket = 100")
+check(sessions[2].fetchone() == ("owned",), "to the shard that was named")
+check("window 0" in shards("split-hot", "--window", "0s", code=1, file="three.json"), "without counting writes nothing is hot")
+check("no shard 9" in shards("split-hot", "--window", "1s", "--from", 9, code=1, file="three.json"), "a shard that is not there")
 
 # --- the plan carried out: every row is somewhere once, and the plan has nothing left to say
 def rows_of_shards():

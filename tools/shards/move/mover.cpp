@@ -215,14 +215,24 @@ Status Mover::beat(bool is_forced) {
   const auto now = Clock::now();
   if (!is_forced && now - last_beat_ < kBeatInterval) return {};
   last_beat_ = now;
-  const Status done = links_->source.run(
+  const auto kept = links_->source.value(
       "UPDATE shard.move SET heartbeat = clock_timestamp(), rows_copied = greatest(rows_copied, $3), "
-      "bytes_copied = greatest(bytes_copied, $4), lag_bytes = $2 WHERE move_id = $1",
+      "bytes_copied = greatest(bytes_copied, $4), lag_bytes = $2 WHERE move_id = $1 RETURNING "
+      "(SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint FROM pg_replication_slots WHERE "
+      "slot_name = $5)",
       {options_.move_id,
        stream_ ? std::optional(std::to_string(stream_->received().value - applier_->applied().value)) : std::nullopt,
-       std::to_string(report_.rows_copied), std::to_string(report_.bytes_copied)});
+       std::to_string(report_.rows_copied), std::to_string(report_.bytes_copied), stream_name(options_.move_id)});
+  if (!kept) return std::unexpected(kept.error());
   throttle_.note_commit(std::chrono::duration_cast<Duration>(Clock::now() - now));
-  return done;
+  const auto kept_bytes = parse_u64(*kept).value_or(0);
+  const bool may_abort = view_.source == SourceStep::kReserved && view_.wish != MoveWish::kAbort &&
+                         (view_.target == TargetStep::kReserved || view_.target == TargetStep::kCopied);
+  if (!may_abort || kept_bytes <= options_.wal_max_bytes) return {};
+  return fail(ErrorCode::kFailedPrecondition,
+              fmt::format("the move keeps {} bytes of WAL at shard {}, {} are allowed (--wal-max): move fewer buckets "
+                          "at a time, or at a quieter one",
+                          kept_bytes, options_.source.id, options_.wal_max_bytes));
 }
 
 Status Mover::look() {

@@ -35,7 +35,8 @@ struct MoveOptions {
   std::chrono::milliseconds fence_deadline{40};  // from the begin of the fence: no flip happens after it
   std::chrono::milliseconds fence_timeout{30};   // for the fence itself: writers under way
   int fence_attempts_max = 300;
-  bool stops_before_fence = false;  // outcome "verified"
+  uint64_t wal_max_bytes = uint64_t{16} << 30;  // that the move's slot may keep at the source; more: it is given up
+  bool stops_before_fence = false;              // outcome "verified"
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 

@@ -115,6 +115,24 @@ Result<ServerFacts> read_server(PgLink& link, const ShardEnd& end) {
   return facts;
 }
 
+// Of the disks that hold WAL and these tables, the least: only the server's own `df` knows. -1: it cannot be asked
+// (there is none, or programs may not be run). A server's programs start in its data directory.
+int64_t read_free_bytes(PgLink& link) {
+  const auto spaces = link.value(
+      "SELECT coalesce(string_agg(DISTINCT 'pg_tblspc/' || c.reltablespace, ' '), '') FROM pg_trigger t JOIN pg_class "
+      "c "
+      "ON c.oid = t.tgrelid WHERE t.tgname = 'tidemark_fence' AND c.reltablespace <> 0");
+  if (!spaces) return -1;
+  const auto free = link.script(
+      fmt::format("BEGIN; CREATE TEMP TABLE tidemark_df (line text) ON COMMIT DROP; "
+                  "COPY tidemark_df FROM PROGRAM 'df -Pk . pg_wal {}'; "
+                  "SELECT min((regexp_match(line, '\\s(\\d+)\\s+\\d+%'))[1]::bigint) * 1024 FROM tidemark_df",
+                  *spaces));
+  const auto bytes = free && !free->rows.empty() && free->rows[0][0] ? parse_i64(*free->rows[0][0]) : std::nullopt;
+  (void)link.script("ROLLBACK");
+  return bytes ? *bytes : -1;
+}
+
 Status read_references(PgLink& source, PgLink& target, BucketRange range, TableFacts& facts) {
   const auto keys = source.query(kReferences, {facts.name});
   if (!keys) return std::unexpected(keys.error());
@@ -205,6 +223,7 @@ Result<PreflightReport> preflight(const MoveOptions& options) {
   if (!at_target) return std::unexpected(at_target.error());
   report.facts.source = std::move(*at_source);
   report.facts.target = std::move(*at_target);
+  report.facts.target.free_bytes = read_free_bytes(*target);
   const auto tables = read_tables(*source);
   if (!tables) return std::unexpected(tables.error());
   for (const MovedTable& table : *tables) {

@@ -76,6 +76,13 @@ TEST(SplitHot, OneBucketThatIsAllTheLoadStaysAndIsNamed) {
   EXPECT_THAT(planned.notes[0], HasSubstr("bucket 5 alone"));
 }
 
+TEST(SplitHot, ABucketThatWouldOnlyTradePlacesStays) {
+  const auto planned = plan(buckets({{5, 341.8}, {6, 170.9}}), {}, {{0}, {1}, {2}});
+  ASSERT_EQ(planned.moves.size(), 1u);
+  EXPECT_EQ(planned.moves[0].first, 5);
+  EXPECT_EQ(planned.moves[0].last, 5);
+}
+
 TEST(SplitHot, LeavesABucketThatIsInAMove) {
   auto all = buckets({{1, 50}, {5, 250}, {7, 100}});
   all[5].is_moving = true;
