@@ -57,9 +57,10 @@ def speed_panels(result):
                 ratios = speed.ratios(result, cell, name, reference)
                 if ratios:
                     bars[name] = (median(ratios), min(ratios), max(ratios))
-            groups.append((f"{cell[1]} depth {cell[2]}", bars))
-        groups.sort(key=lambda group: (speed.ORDER.index(group[0].split(" depth ")[0]), int(group[0].split()[-1])))
-        found.append(Panel(f"Operations per CPU second of the server, {reference} = 1, values of {size(value_bytes)} (more is better)", groups, base=1))
+            groups.append((f"{cell[1]} · {cell[2]}", bars))
+        groups.sort(key=lambda group: (speed.ORDER.index(group[0].split(" · ")[0]), int(group[0].split()[-1])))
+        found.append(Panel(f"Operations per CPU second of the server, {reference} = 1, values of {size(value_bytes)}; operation · depth (more is better)", groups, base=1,
+                           form=lambda ratio: f"{ratio:.2f}"))
     return found
 
 
