@@ -28,7 +28,9 @@ int64_t bound_ms(std::optional<Duration> bound) {
   return bound ? (bound->count() + 999) / 1000 : -1;  // rounded up: the promise must hold
 }
 
-void reply_hit(CommandContext& context, const Entry& entry, const EntryClaims& claims, int64_t bound) {
+// The epoch of the answer is the shard's: an entry that an earlier one left is as good under it.
+void reply_hit(CommandContext& context, const Entry& entry, const EntryClaims& claims, int64_t bound,
+               DbEpoch db_epoch) {
   RespWriter& reply = context.reply;
   reply.array(claims.is_absent ? 5 : 6);
   reply.bulk(claims.is_absent ? "ABSENT" : "HIT");
@@ -36,7 +38,7 @@ void reply_hit(CommandContext& context, const Entry& entry, const EntryClaims& c
   reply.integer(bound);
   reply.bulk(claims.lo.to_string());
   reply.bulk(claims.hi.to_string());
-  reply.integer(claims.db_epoch);
+  reply.integer(db_epoch);
 }
 
 void reply_bypass(RespWriter& reply, std::string_view reason, int64_t bound) {
@@ -93,7 +95,7 @@ GetlOptions read_getl_options(ArgumentReader& in) {
 void getl(CommandContext& context, Arguments arguments) {
   ArgumentReader in(arguments);
   std::string_view key = in.text("key");
-  const GetlOptions options = read_getl_options(in);
+  GetlOptions options = read_getl_options(in);
   if (in.failed()) return context.reply.error(in.error());
   auto database = database_key(context.worker, key);
   if (!database) return context.reply.error(no_family(key));
@@ -101,9 +103,13 @@ void getl(CommandContext& context, Arguments arguments) {
   FreshnessState& freshness = context.freshness;
   const BucketOwner& owner = database->owner;
   const ShardTide* tide = freshness.find_shard(owner.shard);
-  if (options.after && tide != nullptr && tide->is_joined() && tide->db_epoch() != options.after->db_epoch) {
+  const auto verdict =
+      options.after ? freshness.translate(owner.shard, *options.after) : FreshnessState::AfterVerdict::kComparable;
+  if (verdict != FreshnessState::AfterVerdict::kComparable) {
     context.keyspace.count_miss();
-    return reply_bypass(context.reply, "EPOCH", bound_ms(freshness.bound(owner.shard, context.now)));
+    const bool is_lost = verdict == FreshnessState::AfterVerdict::kLost;
+    freshness.counters().lost_positions += is_lost;
+    return reply_bypass(context.reply, is_lost ? "LOST" : "EPOCH", bound_ms(freshness.bound(owner.shard, context.now)));
   }
   Entry* entry = context.keyspace.peek(key, context.now);
   if (entry != nullptr && entry->has_claims()) {
@@ -114,7 +120,7 @@ void getl(CommandContext& context, Arguments arguments) {
       bool is_behind = options.max_stale_ms && (bound < 0 || static_cast<uint64_t>(bound) > *options.max_stale_ms);
       if (is_behind) return reply_bypass(context.reply, "BEHIND", bound);
       context.keyspace.count_hit(*entry, context.now);
-      return reply_hit(context, *entry, claims, bound);
+      return reply_hit(context, *entry, claims, bound, tide->db_epoch());
     }
     ++(is_valid ? freshness.counters().hits_behind_session : freshness.counters().hits_revalidate);
   }
@@ -340,6 +346,8 @@ constexpr CommandSpec kCommands[] = {
      kSince},
     {"fenceall", 5, kFast | kInvalidator, 0, 0, 0, fenceall, kGroup,
      "Joins a shard: what is older is revalidated first.", kSince},
+    {"epoch", 6, kFast | kInvalidator, 0, 0, 0, epoch, kGroup,
+     "A promotion: positions go back to the switch, what may be lost is dropped.", kSince},
     {"tide", 1, kReadonly | kFast, 0, 0, 0, tide, kGroup, "The tide mark of every joined shard.", kSince},
 };
 

@@ -233,6 +233,22 @@ void fence(CommandContext& context, Arguments arguments) {
   reply_position(context, shard);
 }
 
+// EPOCH p e sv prev_e switch_lsn
+void epoch(CommandContext& context, Arguments arguments) {
+  ArgumentReader in(arguments);
+  auto shard = in.number<ShardId>("shard");
+  auto db_epoch = in.number<DbEpoch>("db_epoch");
+  auto slots_version = in.number<uint32_t>("slots_version");
+  auto prev_epoch = in.number<DbEpoch>("prev_e");
+  Lsn switch_lsn = in.lsn("switch_lsn");
+  if (switch_lsn.is_zero()) in.fail("ERR switch_lsn 0/0 is no position of a promotion");
+  if (prev_epoch >= db_epoch) in.fail("ERR prev_e is not below the db_epoch that succeeds it");
+  if (in.failed()) return context.reply.error(in.error());
+  if (!has_current_map(context, slots_version)) return;
+  TideAdmission admission = context.freshness.succeed(shard, prev_epoch, db_epoch, switch_lsn);
+  if (is_applied(context, shard, db_epoch, admission)) reply_position(context, shard);
+}
+
 // FENCEALL p e sv lsn
 void fenceall(CommandContext& context, Arguments arguments) {
   ArgumentReader in(arguments);

@@ -14,6 +14,7 @@ size_t invalidate_keys(CommandContext& context, const FreshnessState::Commit& co
 
 void invalb(CommandContext& context, Arguments arguments);
 void fence(CommandContext& context, Arguments arguments);
+void epoch(CommandContext& context, Arguments arguments);
 void fenceall(CommandContext& context, Arguments arguments);
 void tide(CommandContext& context, Arguments arguments);
 

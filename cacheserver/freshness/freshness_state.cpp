@@ -52,8 +52,17 @@ const ShardTide* FreshnessState::find_shard(ShardId shard) const {
 bool FreshnessState::is_valid(const EntryClaims& claims, const BucketOwner& owner) const {
   if (claims.shard != owner.shard || claims.bucket_epoch != owner.epoch) return false;
   const ShardTide* shard = find_shard(owner.shard);
-  return shard != nullptr && shard->is_joined() && claims.db_epoch == shard->db_epoch() &&
-         claims.lo >= shard->refloor();
+  return shard != nullptr && shard->stands(claims.db_epoch, claims.lo, claims.hi);
+}
+
+FreshnessState::AfterVerdict FreshnessState::translate(ShardId shard, After& after) const {
+  const ShardTide* found = find_shard(shard);
+  if (found == nullptr || !found->is_joined() || found->db_epoch() == after.db_epoch) return AfterVerdict::kComparable;
+  const auto switch_lsn = found->switch_of(after.db_epoch);
+  if (!switch_lsn) return AfterVerdict::kOtherEpoch;
+  if (after.lsn > *switch_lsn) return AfterVerdict::kLost;
+  after.db_epoch = found->db_epoch();
+  return AfterVerdict::kComparable;
 }
 
 std::optional<Duration> FreshnessState::bound(ShardId shard, Instant now) const {
@@ -64,7 +73,7 @@ std::optional<Duration> FreshnessState::bound(ShardId shard, Instant now) const 
 // A valid entry has every commit that was applied here (G1), whatever it proved when it was filled.
 bool FreshnessState::contains_after(const EntryClaims& claims, const After& after) const {
   const ShardTide* shard = find_shard(claims.shard);
-  if (shard == nullptr || shard->db_epoch() != after.db_epoch || claims.db_epoch != after.db_epoch) return false;
+  if (shard == nullptr || shard->db_epoch() != after.db_epoch) return false;
   return shard->complete_through() >= after.lsn || claims.lo >= after.lsn;
 }
 
@@ -245,6 +254,21 @@ std::optional<EntryClaims> FreshnessState::on_install(const StagedValue& value, 
 
 bool FreshnessState::has_room_for_shard(ShardId shard) const {
   return shards_.contains(shard) || shards_.size() < limits_.shards_max;
+}
+
+TideAdmission FreshnessState::succeed(ShardId shard, DbEpoch prev, DbEpoch db_epoch, Lsn switch_lsn) {
+  ShardTide* found = tide(shard);
+  const DbEpoch before = found == nullptr ? 0 : found->db_epoch();
+  const TideAdmission admission = found == nullptr ? TideAdmission::kGap : found->succeed(prev, db_epoch, switch_lsn);
+  if (admission != TideAdmission::kApplied) {
+    ++counters_.successions_refused;
+    return admission;
+  }
+  if (before == db_epoch) return admission;  // told twice
+  leases_.kill_shard(shard);
+  if (ingredients_.stage_epoch) staged_.drop_shard(shard);
+  ++counters_.successions;
+  return admission;
 }
 
 bool FreshnessState::fence_all(ShardId shard, DbEpoch db_epoch, Lsn lsn) {

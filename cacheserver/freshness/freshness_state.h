@@ -59,6 +59,10 @@ class FreshnessState {
     DbEpoch db_epoch = 0;
     Lsn lsn;
   };
+  // What a session of an earlier epoch asks for, as a position of this one. kLost: it lies beyond where the two
+  // histories parted, the new one may lack it. kOtherEpoch: nothing is known of that epoch here.
+  enum class AfterVerdict : uint8_t { kComparable, kLost, kOtherEpoch };
+  AfterVerdict translate(ShardId shard, After& after) const;
   // Every commit of the shard up to `after.lsn` is in this valid entry. Positions of two epochs are not comparable:
   // requires that `after.db_epoch` is the shard's.
   bool contains_after(const EntryClaims& claims, const After& after) const;
@@ -121,8 +125,9 @@ class FreshnessState {
   bool is_staged(uint64_t key_hash, std::string_view key) const { return staged_.contains(key_hash, key); }
 
   // ---- the invalidator's commands
-  const ShardTide* find_shard(ShardId shard) const;          // nullptr: never heard of
-  bool fence_all(ShardId shard, DbEpoch db_epoch, Lsn lsn);  // false: the epoch is old
+  const ShardTide* find_shard(ShardId shard) const;                                      // nullptr: never heard of
+  TideAdmission succeed(ShardId shard, DbEpoch prev, DbEpoch db_epoch, Lsn switch_lsn);  // EPOCH
+  bool fence_all(ShardId shard, DbEpoch db_epoch, Lsn lsn);                              // false: the epoch is old
   bool has_room_for_shard(ShardId shard) const;
   TideAdmission admit(ShardId shard, const BatchHead& head);  // counts gaps
   void advance(ShardId shard, const BatchHead& head, size_t keys, Instant now);
@@ -148,6 +153,8 @@ class FreshnessState {
     uint64_t hits_behind_session = 0;                 // valid, but too old for the session that asked
     uint64_t invalidated_keys = 0, invalidated_entries = 0, kept_entries = 0;  // kept: provably contained the commit
     uint64_t batches = 0, batch_gaps = 0, fences = 0, fence_gaps = 0, joins = 0, foreign_echoes = 0;
+    uint64_t successions = 0, successions_refused = 0;  // EPOCH
+    uint64_t lost_positions = 0;                        // sessions that asked for what a fail-over may have lost
   };
   struct Gauges {
     size_t tombstones = 0, tombstone_hints = 0, tombstone_bytes = 0, tombstone_bytes_max = 0;

@@ -20,11 +20,13 @@ struct Ingredients {
   bool join_barrier = true;           // after FENCEALL no S proof until something as late has settled
   bool join_raises_floor = true;      // after FENCEALL no R proof from before it
   bool join_revalidates = true;       // after FENCEALL older entries are misses
+  bool epoch_needs_prefix = true;     // EPOCH only where everything up to the switch was applied
+  bool epoch_drops_lost = true;       // after EPOCH entries that may hold lost commits are misses
   bool overflow_raises_floor = true;  // a tombstone that no longer fits in memory raises the floor
   bool stage_settled = true;          // a staged value waits until every snapshot of the primary sees its commit
   bool stage_id = true;               // a commit confirms the staged value whose stage it names, not any of its xid
   bool stage_epoch = true;            // a staged value ends with the database (and the join) it was written in
-  bool stage_last_event = true;       // the stream names a stage only if nothing of the key follows it (CommitAssembler)
+  bool stage_last_event = true;  // the stream names a stage only if nothing of the key follows it (CommitAssembler)
 };
 
 }  // namespace tidemark::cacheserver

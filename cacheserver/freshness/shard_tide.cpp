@@ -15,6 +15,7 @@ bool ShardTide::join(DbEpoch db_epoch, Lsn lsn) {
   if (db_epoch > db_epoch_)
     floor_ = {}, refloor_ = {}, collectable_ = {};  // positions of another database mean nothing
   leave();
+  inherited_.clear();
   joined_ = true;
   db_epoch_ = db_epoch;
   complete_through_ = lsn;
@@ -22,6 +23,40 @@ bool ShardTide::join(DbEpoch db_epoch, Lsn lsn) {
   if (ingredients_.join_revalidates) refloor_ = std::max(refloor_, lsn);
   collectable_ = std::max(collectable_, lsn);
   return true;
+}
+
+TideAdmission ShardTide::succeed(DbEpoch prev, DbEpoch db_epoch, Lsn switch_lsn) {
+  if (db_epoch < db_epoch_) return TideAdmission::kOldEpoch;
+  if (!joined_) return TideAdmission::kGap;
+  if (db_epoch == db_epoch_) return TideAdmission::kApplied;  // again
+  if (prev != db_epoch_) return TideAdmission::kNewEpoch;
+  if (ingredients_.epoch_needs_prefix && complete_through_ < switch_lsn) return TideAdmission::kGap;
+  if (inherited_.size() == kInheritedMax) inherited_.erase(inherited_.begin());
+  inherited_.push_back({prev, switch_lsn, refloor_});
+  leave();
+  joined_ = true;
+  db_epoch_ = db_epoch;
+  complete_through_ = collectable_ = switch_lsn;
+  refloor_ = {};
+  // Every proof of the new epoch was read after its first transaction, hence after the switch.
+  floor_ = {switch_lsn, std::nullopt};
+  return TideAdmission::kApplied;
+}
+
+bool ShardTide::stands(DbEpoch db_epoch, Lsn lo, Lsn hi) const {
+  if (!joined_) return false;
+  if (db_epoch == db_epoch_) return lo >= refloor_;
+  for (const Inherited& one : inherited_) {
+    if (one.db_epoch != db_epoch) continue;
+    return (!ingredients_.epoch_drops_lost || hi <= one.switch_lsn) && lo >= one.refloor;
+  }
+  return false;
+}
+
+std::optional<Lsn> ShardTide::switch_of(DbEpoch db_epoch) const {
+  for (const Inherited& one : inherited_)
+    if (one.db_epoch == db_epoch) return one.switch_lsn;
+  return std::nullopt;
 }
 
 void ShardTide::leave() {

@@ -4,6 +4,8 @@
 //   settled            every commit up to here is visible to any snapshot taken on the primary from now on
 //   floor              what every fill must contain: an LSN (for R proofs) and a snapshot (for S proofs)
 //   refloor            the last FENCEALL's LSN: an entry that contains less is a miss until refilled
+//   inherited          earlier db_epochs whose history up to a switch position is this one's too (EPOCH): their entries
+//                      stand if they hold nothing beyond it
 //
 // Fence points (settled, snapshot) are remembered, one a second. The newest that is at least `retention` old is the
 // *collection point*: it becomes the floor, both halves at once, and tombstones up to it may go, because every later
@@ -19,6 +21,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/proof/proof.h"
@@ -58,11 +61,16 @@ class ShardTide {
     Duration history_step = std::chrono::seconds(1);
   };
   static constexpr size_t kHistoryMax = 128;
+  static constexpr size_t kInheritedMax = 8;  // the oldest goes first; its entries are misses then
 
   ShardTide(Options options, const Ingredients& ingredients);
 
   // FENCEALL. False: e is below the shard's (kOldEpoch).
   bool join(DbEpoch db_epoch, Lsn lsn);
+  // EPOCH: `db_epoch` continues `prev` up to `switch_lsn`. What was applied beyond is taken back; entries of `prev`
+  // stand if none of what they hold lies beyond. kGap: not everything up to the switch was applied here; kNewEpoch:
+  // `prev` is not our epoch. In both cases FENCEALL is the way.
+  TideAdmission succeed(DbEpoch prev, DbEpoch db_epoch, Lsn switch_lsn);
   // Forgets the position (not the epoch): until the next join() nothing is filled or served.
   void leave();
 
@@ -80,6 +88,10 @@ class ShardTide {
   Lsn settled() const { return settled_; }
   const Floor& floor() const { return floor_; }
   Lsn refloor() const { return refloor_; }
+  // Does an entry stand, by its epoch and what it holds? (lo: for certain, hi: at most.)
+  bool stands(DbEpoch db_epoch, Lsn lo, Lsn hi) const;
+  // Where the history of an earlier epoch left ours; nothing: unknown.
+  std::optional<Lsn> switch_of(DbEpoch db_epoch) const;
   Lsn collectable() const { return collectable_; }  // tombstones up to here are covered by the floor
 
   // What a value with this proof contains for certain. R: the proof's LSN. S: `settled` of the newest fence point whose
@@ -97,6 +109,12 @@ class ShardTide {
     Lsn position;  // complete_through then: only the explorer's mutant looks at it
   };
 
+  struct Inherited {
+    DbEpoch db_epoch = 0;
+    Lsn switch_lsn;
+    Lsn refloor;
+  };
+
   TideAdmission epoch_admission(DbEpoch db_epoch) const;
   void remember(const FenceMessage& message, Instant now);
   void move_floor(Instant now);
@@ -110,6 +128,7 @@ class ShardTide {
   std::optional<Instant> echo_;
   std::optional<FencePoint> newest_;     // the last one, whether or not it is in history_
   std::deque<FencePoint> history_;       // ascending in all three
+  std::vector<Inherited> inherited_;     // oldest first
   std::optional<BatchHead> open_batch_;  // parts of it were applied, more follow
 };
 

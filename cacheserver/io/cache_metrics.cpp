@@ -209,6 +209,12 @@ constexpr std::array kFreshnessCounters = {
     FreshnessCounterMetric{"fences_total", "FENCEs applied.", &FreshnessState::Counters::fences},
     FreshnessCounterMetric{"fence_gaps_total", "FENCEs refused: they did not follow.",
                            &FreshnessState::Counters::fence_gaps},
+    FreshnessCounterMetric{"successions_total", "EPOCHs applied: promotions that entries lived through.",
+                           &FreshnessState::Counters::successions},
+    FreshnessCounterMetric{"successions_refused_total", "EPOCHs refused; FENCEALL follows.",
+                           &FreshnessState::Counters::successions_refused},
+    FreshnessCounterMetric{"lost_positions_total", "Sessions that asked for what a fail-over may have lost.",
+                           &FreshnessState::Counters::lost_positions},
     FreshnessCounterMetric{"joins_total", "FENCEALLs applied.", &FreshnessState::Counters::joins},
 };
 

@@ -64,10 +64,12 @@ void DatabaseImpl::attempt(WritePtr write) {
   ++write->attempts;
   auto route = this->route(write->buckets);
   if (!route) return write->done(std::unexpected(route.error()));
-  auto pipeline = shardrouter::make_routed_write(route->buckets, write->statements);
-  if (!pipeline) return write->done(std::unexpected(pipeline.error()));
   auto target = open_pool(route->shard);
   if (!target) return write->done(std::unexpected(target.error()));
+  if (write->session)  // another service may have seen a promotion before us
+    if (const auto position = write->session->token().find(route->shard)) (*target)->note_db_epoch(position->db_epoch);
+  auto pipeline = shardrouter::make_routed_write(route->buckets, write->statements, (*target)->db_epoch_floor());
+  if (!pipeline) return write->done(std::unexpected(pipeline.error()));
   const Duration timeout = write->deadline - steady_now();
   if (timeout <= Duration::zero())
     return write->done(fail(ErrorCode::kDeadlineExceeded, "the write was not sent in time"));
@@ -85,6 +87,7 @@ void DatabaseImpl::on_written(const WritePtr& write, const Route& route, Results
   auto written = shardrouter::read_routed_write(route.shard, std::move(*results));
   if (!written) return write->done(std::unexpected(std::move(written.error())));
   const CommitToken token = CommitTokenMaker::make(written->token);
+  if (ShardPool* pool = this->pool(route.shard)) pool->note_db_epoch(token.db_epoch());
   if (write->session) write->session->absorb(token);
   written->results.resize(std::min(written->results.size(), write->result_count));
   write->done(Written{token, std::move(written->results)});

@@ -193,7 +193,7 @@ void RepositoryImpl::on_node_answer(const FlightPtr& flight, Instant sent, Resul
     return on_hit(flight, sent, std::nullopt, absent->bound_ms, absent->claims);
   if (auto* busy = std::get_if<GetlBusy>(&*answer)) return on_busy(flight, *busy);
   if (auto* bypass = std::get_if<GetlBypass>(&*answer)) {
-    flight->needs_primary = bypass->reason == "EPOCH";
+    flight->needs_primary = bypass->reason == "EPOCH" || bypass->reason == "LOST";
     return load_without_lease(flight, bypass->reason == "NOTJOINED" ? "notjoined"
                                       : flight->needs_primary       ? "epoch"
                                                                     : "behind");

@@ -41,7 +41,7 @@ struct GetlBusy {
   int64_t retry_ms = 0;
 };
 struct GetlBypass {
-  std::string reason;  // NOTJOINED, BEHIND, EPOCH
+  std::string reason;  // NOTJOINED, BEHIND, EPOCH, LOST
 };
 using GetlReply = std::variant<GetlHit, GetlAbsent, GetlMiss, GetlBusy, GetlBypass>;
 

@@ -62,6 +62,20 @@ std::string open_incarnation_sql() {
   return "SELECT tidemark.open_incarnation()";
 }
 
+std::string timeline_opening_sql() {
+  return "SELECT t.prev_timeline, t.prev_e, t.opened_lsn FROM shard.timeline t JOIN tidemark.epoch e USING (e) "
+         "WHERE t.timeline = tidemark.current_timeline() AND t.prev_timeline IS NOT NULL AND t.prev_e IS NOT NULL";
+}
+
+std::optional<TimelineOpening> read_timeline_opening(const PgRows& rows) {
+  if (!has_columns(rows, 3)) return std::nullopt;
+  const auto timeline = parse_u64(text_of(rows[0][0]));
+  const auto epoch = parse_u64(text_of(rows[0][1]));
+  const auto opened = Lsn::parse(text_of(rows[0][2]));
+  if (!timeline || *timeline > UINT32_MAX || !epoch || *epoch > UINT32_MAX || !opened) return std::nullopt;
+  return TimelineOpening{static_cast<uint32_t>(*timeline), static_cast<DbEpoch>(*epoch), *opened};
+}
+
 std::string sample_sql() {
   return "SELECT pg_current_snapshot(), pg_current_wal_insert_lsn()";
 }

@@ -40,6 +40,15 @@ std::string drop_slot_sql(std::string_view slot);
 
 std::string open_incarnation_sql();
 
+// How the running timeline was opened, if its first db_epoch is still the current one and it had a predecessor.
+struct TimelineOpening {
+  uint32_t prev_timeline = 0;
+  DbEpoch prev_epoch = 0;
+  Lsn opened;  // nothing that concerns a cache was committed on this timeline before here
+};
+std::string timeline_opening_sql();
+std::optional<TimelineOpening> read_timeline_opening(const PgRows& rows);
+
 // One look at the primary: a snapshot, and an upper bound of the ends of all commits so far.
 struct Sample {
   PgSnapshot snapshot;

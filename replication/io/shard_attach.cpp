@@ -10,6 +10,7 @@
 
 #include "base/parse.h"
 #include "replication/io/pg_await.h"
+#include "replication/wal/timeline_history.h"
 
 namespace tidemark::replication::io {
 namespace {
@@ -42,6 +43,7 @@ class Attaching : public std::enable_shared_from_this<Attaching> {
     if (!slot) co_return fail_with(slot.error());
     Status epoch = co_await open_incarnation();
     if (!epoch) co_return fail_with(epoch.error());
+    co_await find_succession();
     Status started = co_await start_stream();
     if (!started) co_return fail_with(started.error());
     Status sampled = co_await take_sample();
@@ -161,6 +163,20 @@ class Attaching : public std::enable_shared_from_this<Attaching> {
     co_return Status{};
   }
 
+  // Without an answer the caches revalidate everything: nothing here is an error.
+  asio::awaitable<void> find_succession() {
+    auto rows = co_await ask(timeline_opening_sql());
+    const auto opening = rows ? read_timeline_opening(*rows) : std::nullopt;
+    if (!opening) co_return;
+    const std::string command = fmt::format("TIMELINE_HISTORY {}", result_.identity.timeline);
+    auto history = co_await await_query(result_.stream, command, kQueryTimeout);
+    if (!history || history->empty() || history->front().size() < 2 || !history->front()[1]) co_return;
+    const auto switch_lsn = end_of_timeline(*history->front()[1], opening->prev_timeline);
+    if (!switch_lsn) co_return;
+    result_.succession = Succession{opening->prev_epoch, *switch_lsn};
+    opened_ = opening->opened;
+  }
+
   asio::awaitable<Status> start_stream() {
     result_.stream->pause_copy(true);
     std::string command = start_replication_command(options_.slot, options_.publication);
@@ -178,6 +194,7 @@ class Attaching : public std::enable_shared_from_this<Attaching> {
       co_return fail(ErrorCode::kUnavailable, "the slot is not held by our own stream: two servers answer");
     }
     result_.confirmed = (*slot)->confirmed;
+    if (result_.confirmed > opened_) result_.succession.reset();  // what lies between is known to its journal only
     co_return Status{};
   }
 
@@ -212,12 +229,15 @@ class Attaching : public std::enable_shared_from_this<Attaching> {
   AttachOptions options_;
   const Keymap& keymap_;
   StreamEvents events_;
+  Lsn opened_;
   Attachment result_;
 };
 
 }  // namespace
 
-bool says_that_wal_is_gone(const Error& error) { return error.message.find("58P01") != std::string::npos; }
+bool says_that_wal_is_gone(const Error& error) {
+  return error.message.find("58P01") != std::string::npos;
+}
 
 void attach(asio::io_context& context, AttachOptions options, const Keymap& keymap, StreamEvents events,
             AttachHandler handler) {

@@ -6,16 +6,20 @@
 //   4 replication connection; same system and timeline    8 the slot's walsender is ours: both connections are on one
 //                                                            server; confirmed_flush_lsn is where the stream starts
 //                                                         9 an own xid and a sample, taken after the slot was active
+// After 6, on a timeline that was opened by a promotion: where the one before ended (TIMELINE_HISTORY), and whether the
+// slot is old enough to follow it without a hole.
 // Threads: the io_context's thread. Every step has a timeout. Any failure gives up both connections.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "replication/io/pg_connection.h"
 #include "replication/io/pg_observer.h"
 #include "replication/io/pg_stream.h"
 #include "replication/wal/keymap.h"
+#include "replication/wal/worker_feed.h"
 
 namespace tidemark::replication::io {
 
@@ -36,6 +40,8 @@ struct Attachment {
   DbEpoch db_epoch = 0;
   bool is_slot_new = false;
   Lsn confirmed;  // the stream holds every commit after this
+  // The db_epoch began with this timeline, and the stream holds every commit after the switch that concerns a cache.
+  std::optional<Succession> succession;
   Xid own_xid = 0;
   Sample sample;
 };

@@ -8,6 +8,7 @@
 
 #include "base/io/system_clock.h"
 #include "replication/io/journal_writer.h"
+#include "replication/io/primary_finder.h"
 #include "replication/io/primary_sampler.h"
 #include "replication/io/shard_attach.h"
 #include "replication/io/shard_metrics.h"
@@ -48,6 +49,10 @@ class Invalidator final : public ShardInvalidator,
       log_.error("journal is unreadable and begins anew", {{"shard", shard_}, {"error", status.error().to_string()}});
       is_journal_unreadable_ = true;
     }
+    finder_ = PrimaryFinder::create(context_, {.user = options_.user, .passfile = options_.passfile},
+                                    [weak = weak_from_this()](const std::string& conninfo, const std::string& why) {
+                                      if (auto self = weak.lock()) self->on_primary(conninfo, why);
+                                    });
     run_pump();
     run_maintenance();
   }
@@ -57,20 +62,29 @@ class Invalidator final : public ShardInvalidator,
     if (!keymap) return refuse_topology(keymap.error().to_string());
     topology_ = std::move(topology);
     const Shard* shard = topology_->find_shard(shard_);
-    const ShardServer* primary = shard != nullptr ? shard->primary() : nullptr;
-    bool is_changed = !keymap_ || keymap_->fingerprint() != keymap->fingerprint() ||
-                      conninfo_ != (primary != nullptr ? primary->conninfo : std::string());
+    finder_->set_shard(shard != nullptr ? *shard : Shard{.id = shard_, .servers = {}});
+    bool is_changed = !keymap_ || keymap_->fingerprint() != keymap->fingerprint() || conninfo_ != finder_->conninfo();
     if (keymap_ && keymap_->fingerprint() != keymap->fingerprint()) are_families_new_ = true;
     workers_.apply(*topology_, reason_for_new_workers());
     if (!is_changed) return;
     detach({ErrorCode::kUnavailable, "the topology has changed"});  // before the keymap that the session uses goes
     keymap_ = std::make_unique<Keymap>(std::move(*keymap));
-    conninfo_ = primary != nullptr ? primary->conninfo : std::string();
+    conninfo_ = finder_->conninfo();
+    schedule_attach({});
+  }
+
+  // Another server is the primary now: somebody promoted it.
+  void on_primary(const std::string& conninfo, const std::string& why_none) {
+    if (!keymap_ || conninfo == conninfo_ || is_stopping_) return;  // apply() attaches
+    conninfo_ = conninfo;
+    delay_ = {};
+    detach({ErrorCode::kUnavailable, conninfo.empty() ? why_none : "another server is the primary now"});
     schedule_attach({});
   }
 
   void stop(std::function<void()> on_stopped) override {
     is_stopping_ = true;
+    finder_->close();
     reattach_timer_.cancel();
     if (sampler_) sampler_->close();
     if (attachment_) attachment_->stream->pause_copy(true);
@@ -101,7 +115,8 @@ class Invalidator final : public ShardInvalidator,
                              .journal_begin = journal_->meta().begin,
                              .window = &intake_.window(),
                              .settled = tracker.settled(),
-                             .snapshot = tracker.has_settled() ? &tracker.snapshot() : nullptr};
+                             .snapshot = tracker.has_settled() ? &tracker.snapshot() : nullptr,
+                             .succession = attachment_->succession};
   }
 
   void read_journal(Lsn from, std::move_only_function<void(Result<JournalRecord>)> handler) override {
@@ -121,7 +136,7 @@ class Invalidator final : public ShardInvalidator,
 
   void start_attach() {
     if (is_attaching_ || is_stopping_ || state_ == State::kStreaming) return;
-    if (conninfo_.empty()) return on_attach_failed({ErrorCode::kUnavailable, "the topology names no primary"});
+    if (conninfo_.empty()) return on_attach_failed({ErrorCode::kUnavailable, finder_->why_none()});
     is_attaching_ = true;
     uint64_t session = ++session_;
     StreamEvents events;
@@ -215,7 +230,9 @@ class Invalidator final : public ShardInvalidator,
                            {"timeline", attachment_->identity.timeline},
                            {"confirmed", attachment_->confirmed.to_string()},
                            {"position", intake_.position().to_string()},
-                           {"continuous", is_continuous}});
+                           {"continuous", is_continuous},
+                           {"succeeds", attachment_->succession ? attachment_->succession->switch_lsn.to_string()
+                                                                : std::string("-")}});
     attachment_->stream->pause_copy(false);
     start_sampler();
     workers_.pump();
@@ -238,8 +255,10 @@ class Invalidator final : public ShardInvalidator,
                  {"journal_tail", journal_->queued_tail().to_string()}});
     }
     is_journal_unreadable_ = false;
-    journal_->cut(attachment_->confirmed);
-    intake_.restart_at(attachment_->confirmed, attachment_->own_xid);
+    // After a promotion the stream follows the position where the old timeline ended: nothing lies between.
+    const Lsn begin = attachment_->succession ? attachment_->succession->switch_lsn : attachment_->confirmed;
+    journal_->cut(begin);
+    intake_.restart_at(begin, attachment_->own_xid);
   }
 
   void restore_from_journal() {
@@ -418,6 +437,7 @@ class Invalidator final : public ShardInvalidator,
   std::shared_ptr<JournalWriter> journal_;
   StreamIntake intake_;
   WorkerSet workers_;
+  std::shared_ptr<PrimaryFinder> finder_;
 
   State state_ = State::kDown;
   std::optional<Attachment> attachment_;

@@ -77,6 +77,7 @@ void WorkerSet::append_metrics(MetricList& list) const {
     list.counter(prefix + "batches_total", "INVALB sent", labels, double(counts.batches));
     list.counter(prefix + "keys_total", "keys sent", labels, double(counts.keys));
     list.counter(prefix + "fences_total", "FENCE sent", labels, double(counts.fences));
+    list.counter(prefix + "epochs_total", "EPOCH sent: promotions", labels, double(counts.epochs));
     list.counter(prefix + "replays_total", "returns to an earlier position", labels, double(counts.replays));
     list.counter(prefix + "failures_total", "steps that failed", labels, double(counts.failures));
     for (FenceAllReason reason : kFenceAllReasons) {

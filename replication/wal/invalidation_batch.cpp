@@ -233,6 +233,17 @@ std::string encode_fence(const Fence& fence) {
   return request;
 }
 
+std::string encode_epoch(const FeedAddress& address, DbEpoch prev, Lsn switch_lsn) {
+  std::string request;
+  RespWriter writer(request, 2);
+  writer.array(6);
+  writer.bulk("EPOCH");
+  append_address(writer, address);
+  writer.bulk(std::to_string(prev));
+  writer.bulk(switch_lsn.to_string());
+  return request;
+}
+
 std::string encode_fenceall(const FeedAddress& address, Lsn lsn) {
   std::string request;
   RespWriter writer(request, 2);

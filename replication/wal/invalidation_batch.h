@@ -82,6 +82,8 @@ struct Fence {
   uint64_t echo = 0;                     // 0: none
 };
 std::string encode_fence(const Fence& fence);
+// `address` names the new epoch; `prev` ended where `switch_lsn` is.
+std::string encode_epoch(const FeedAddress& address, DbEpoch prev, Lsn switch_lsn);
 std::string encode_fenceall(const FeedAddress& address, Lsn lsn);
 std::string encode_tide();
 

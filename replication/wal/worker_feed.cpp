@@ -35,9 +35,8 @@ void WorkerFeed::set_slots(const SlotSet& slots) {
 // --------------------------------------------------------------------------------------------------- what to send next
 WorkerFeed::Action WorkerFeed::take_action(Instant now, const Shard& shard) {
   if (is_busy() || (not_before_ && now < *not_before_)) return {};
-  if (state_ == State::kFollowing && shard.address.db_epoch != address_.db_epoch) {
-    require_fenceall(FenceAllReason::kEpoch);
-  }
+  succession_ = shard.succession;
+  if (state_ == State::kFollowing && shard.address.db_epoch != address_.db_epoch) on_older_epoch(address_.db_epoch);
   // LSNs of two incarnations are not comparable, and neither are the samples that stand by them.
   if (shard.address.db_epoch != address_.db_epoch) echo_.reset();
   address_ = shard.address;
@@ -49,6 +48,7 @@ WorkerFeed::Action WorkerFeed::take_action(Instant now, const Shard& shard) {
     std::get<Step>(action).is_tide = true;
     return action;
   }
+  if (std::exchange(is_epoch_due_, false) && !fenceall_) return send_epoch();
   if (!fenceall_ && chain_ < journal_begin_) require_fenceall(FenceAllReason::kJournal);
   if (fenceall_) return send_fenceall(shard);
   return send_due(now, shard);
@@ -61,6 +61,21 @@ WorkerFeed::Action WorkerFeed::start_step(std::vector<std::string> requests, Lsn
   step_->missing = requests.size();
   step_->through = through;
   return Step{.id = step_->id, .requests = std::move(requests)};
+}
+
+void WorkerFeed::on_older_epoch(DbEpoch of_worker) {
+  is_epoch_due_ = succession_ && succession_->prev_epoch == of_worker;
+  if (!is_epoch_due_) require_fenceall(FenceAllReason::kEpoch);
+}
+
+// Whether it has everything up to the switch the worker knows better; if not, its answer is GAP.
+WorkerFeed::Action WorkerFeed::send_epoch() {
+  replay_.reset();
+  Action action =
+      start_step({encode_epoch(address_, succession_->prev_epoch, succession_->switch_lsn)}, succession_->switch_lsn);
+  step_->is_epoch = true;
+  ++counters_.epochs;
+  return action;
 }
 
 WorkerFeed::Action WorkerFeed::send_fenceall(const Shard& shard) {
@@ -178,21 +193,28 @@ void WorkerFeed::finish_step(Instant now) {
   step_.reset();
   if (step.problem) {
     if (step.fenceall && !fenceall_) fenceall_ = step.fenceall;  // not done: do it again
+    if (step.is_epoch) {
+      const auto* epoch = std::get_if<FeedEpoch>(&*step.problem);
+      if (std::holds_alternative<FeedGap>(*step.problem) || (epoch != nullptr && epoch->db_epoch < address_.db_epoch))
+        return require_fenceall(FenceAllReason::kEpoch);
+      if (std::holds_alternative<FeedFailure>(*step.problem)) fenceall_ = FenceAllReason::kEpoch;
+    }
     return handle_problem(*step.problem, now);
   }
   last_failure_.clear();
   delay_ = {};
   if (step.tide) return accept(*step.tide, now);
-  chain_ = step.fenceall ? step.through : std::max(chain_, step.through);
-  cursor_ = step.fenceall ? step.through : std::max(cursor_, chain_);
-  if (step.fenceall) last_fence_.reset();  // the floor's snapshot is wanted soon
+  const bool is_anew = step.fenceall || step.is_epoch;
+  chain_ = is_anew ? step.through : std::max(chain_, step.through);
+  cursor_ = is_anew ? step.through : std::max(cursor_, chain_);
+  if (is_anew) last_fence_.reset();  // the floor's snapshot is wanted soon
 }
 
 void WorkerFeed::accept(const FeedTide& tide, Instant now) {
   if (tide.is_joined && tide.db_epoch > address_.db_epoch) return handle(FeedEpoch{tide.db_epoch}, now);
   state_ = State::kFollowing;
   if (!tide.is_joined) return handle(FeedGap{}, now);
-  if (tide.db_epoch < address_.db_epoch) return require_fenceall(FenceAllReason::kEpoch);
+  if (tide.db_epoch < address_.db_epoch) return on_older_epoch(tide.db_epoch);
   if (tide.complete_through < journal_begin_) return require_fenceall(FenceAllReason::kJournal);
   rewind_to(std::min(tide.complete_through, position_));
 }

@@ -2,6 +2,7 @@
 //
 //   unknown --TIDE--> following --step--> following …        GAP x:   back to x, again out of window or journal
 //      ^                  |                                   GAP below the journal, 0/0, other epoch: FENCEALL
+//                                                              a promotion whose switch it has reached: EPOCH
 //      +--- any failure --+   (after a pause, doubled per failure)
 //
 // At most one step is under way: a few requests, sent together and answered in order; what is committed meanwhile makes
@@ -36,6 +37,14 @@ inline constexpr FenceAllReason kFenceAllReasons[] = {FenceAllReason::kJoin,    
                                                       FenceAllReason::kSlots,   FenceAllReason::kUnknownKeys};
 std::string_view to_string(FenceAllReason reason);
 
+// The epoch came about by a promotion: `prev` ended at `switch_lsn`, and nothing was committed between there and the
+// stream's first commit.
+struct Succession {
+  DbEpoch prev_epoch = 0;
+  Lsn switch_lsn;
+  bool operator==(const Succession&) const = default;
+};
+
 class WorkerFeed {
  public:
   struct Options {
@@ -55,6 +64,7 @@ class WorkerFeed {
     const CommitWindow* window = nullptr;
     Lsn settled;  // 0/0: nothing to claim
     const PgSnapshot* snapshot = nullptr;
+    std::optional<Succession> succession{};
   };
 
   struct Step {
@@ -69,7 +79,7 @@ class WorkerFeed {
   using Action = std::variant<std::monostate, Step, JournalRead>;
 
   struct Counters {
-    uint64_t batches = 0, keys = 0, fences = 0, replays = 0, failures = 0;
+    uint64_t batches = 0, keys = 0, fences = 0, replays = 0, failures = 0, epochs = 0;
     std::map<FenceAllReason, uint64_t> fencealls;
   };
 
@@ -111,6 +121,7 @@ class WorkerFeed {
     size_t missing;
     Lsn through;                             // the worker's position when all went well
     std::optional<FenceAllReason> fenceall;  // the step is a FENCEALL
+    bool is_epoch;                           // the step is an EPOCH
     std::optional<FeedReply> problem;        // the first answer that was not OK
     std::optional<FeedTide> tide;
   };
@@ -123,6 +134,8 @@ class WorkerFeed {
 
   Action start_step(std::vector<std::string> requests, Lsn through);
   Action send_fenceall(const Shard& shard);
+  Action send_epoch();
+  void on_older_epoch(DbEpoch of_worker);
   Action send_due(Instant now, const Shard& shard);
   Collected collect(const Shard& shard) const;
   template <typename Range>
@@ -145,11 +158,13 @@ class WorkerFeed {
   Lsn chain_;   // the worker has confirmed this position
   Lsn cursor_;  // nothing between chain_ and here concerns the worker
   std::optional<FenceAllReason> fenceall_;
+  bool is_epoch_due_ = false;
   std::optional<RunningStep> step_;
   std::optional<uint64_t> journal_read_;
   std::optional<JournalRecord> replay_;  // read from the journal, to be sent next
   EchoClock echo_;
-  FeedAddress address_;  // as of the last take_action(), like the next two
+  FeedAddress address_;  // as of the last take_action(), like the next three
+  std::optional<Succession> succession_;
   Lsn journal_begin_;
   Lsn position_;
   uint64_t next_id_ = 1;

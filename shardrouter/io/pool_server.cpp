@@ -49,16 +49,19 @@ void PoolRequest::answer(Result<std::vector<ResultSet>> result) {
 
 // ---------------------------------------------------------------------------------------------------------- PoolServer
 std::shared_ptr<PoolServer> PoolServer::create(asio::io_context& context, ShardServer description,
-                                               ShardPool::Options options) {
-  auto server = std::make_shared<PoolServer>(context, std::move(description), std::move(options));
-  if (server->description_.role == ShardServer::Role::kReplica) server->schedule_poll(Duration::zero());
+                                               ShardPool::Options options, Listener listener) {
+  auto server = std::make_shared<PoolServer>(context, std::move(description), std::move(options), std::move(listener));
+  server->schedule_poll(Duration::zero());
   return server;
 }
 
-PoolServer::PoolServer(asio::io_context& context, ShardServer description, ShardPool::Options options)
+PoolServer::PoolServer(asio::io_context& context, ShardServer description, ShardPool::Options options,
+                       Listener listener)
     : context_(context),
       description_(std::move(description)),
       options_(std::move(options)),
+      listener_(std::move(listener)),
+      role_(description_.role),
       breaker_delay_(options_.breaker_open_for),
       breaker_timer_(context),
       poll_timer_(context),
@@ -87,7 +90,7 @@ void PoolServer::pump() {
   for (const SlotPtr& slot : std::vector<SlotPtr>(slots_)) {
     drop_answered();
     if (queue_.empty()) return;
-    if (!slot->is_ready || slot->request || !slot->connection->is_idle()) continue;
+    if (!slot->is_ready || slot->role != role_ || slot->request || !slot->connection->is_idle()) continue;
     auto request = std::move(queue_.front());
     queue_.pop_front();
     dispatch(slot, std::move(request));
@@ -140,8 +143,36 @@ PgConnection::Options PoolServer::connection_options(std::string application_suf
   return options;
 }
 
+// A session of a promoted server is made anew: only so is its incarnation opened. One of a server that is no primary
+// any more would go on writing.
+void PoolServer::set_role(ShardServer::Role role) {
+  if (role == role_ || is_closed_) return;
+  role_ = role;
+  breaker_until_ = {};
+  breaker_delay_ = options_.breaker_open_for;
+  if (role == ShardServer::Role::kReplica)
+    fail_queue({ErrorCode::kUnavailable, name() + " is not the primary any more"});
+  close_outdated();
+  pump();
+}
+
+void PoolServer::close_outdated() {
+  for (const SlotPtr& slot : std::vector<SlotPtr>(slots_)) {
+    if (!slot->is_ready || slot->role == role_ || slot->request) continue;
+    slot->connection->close();
+    remove(slot);
+  }
+}
+
+void PoolServer::look_now() {
+  if (is_closed_ || is_polling_) return;
+  const auto soon = std::chrono::steady_clock::now() + kLookDelay;
+  if (poll_timer_.expiry() > soon) schedule_poll(kLookDelay);
+}
+
 void PoolServer::open_slot() {
   auto slot = std::make_shared<Slot>();
+  slot->role = role_;
   slot->connection = PgConnection::create(context_, connection_options(""));
   slots_.push_back(slot);
   ++connecting_;
@@ -153,15 +184,16 @@ void PoolServer::open_slot() {
   });
 }
 
-// On a primary the first thing a session does is to make sure that its incarnation has a number of its own.
+// On a primary the first thing a session does is to make sure that its incarnation has a number of its own, and after a
+// promotion that the slot exists.
 void PoolServer::prepare_session(const SlotPtr& slot) {
   slot->connection->set_on_closed([weak = weak_from_this(), slot](const Error&) {
     const auto self = weak.lock();
     if (self && slot->is_ready) self->remove(slot);
   });
   Pipeline pipeline;
-  const bool is_primary = description_.role == ShardServer::Role::kPrimary;
-  pipeline.groups.push_back({{is_primary ? "SELECT tidemark.open_incarnation()" : "SELECT 1", {}}});
+  const bool is_primary = slot->role == ShardServer::Role::kPrimary;
+  pipeline.groups.push_back({{is_primary ? "SELECT shard.open_timeline()" : "SELECT 1", {}}});
   slot->drain_timer = std::make_unique<asio::steady_timer>(context_);
   slot->drain_timer->expires_after(options_.connect_timeout);
   slot->drain_timer->async_wait([slot](const boost::system::error_code& error) {
@@ -185,6 +217,7 @@ void PoolServer::prepare_session(const SlotPtr& slot) {
 void PoolServer::on_ready(const SlotPtr& slot) {
   slot->is_ready = true;
   --connecting_;
+  if (slot->role != role_) return close_outdated();
   breaker_delay_ = options_.breaker_open_for;
   breaker_until_ = {};
   pump();
@@ -227,16 +260,21 @@ void PoolServer::dispatch(const SlotPtr& slot, std::shared_ptr<PoolRequest> requ
                           slot->drain_timer->cancel();
                           const auto finished = std::move(slot->request);
                           slot->request = nullptr;
+                          const bool is_doubtful = !result && result.error().code == ErrorCode::kUnavailable;
                           // The connection is free before the handler runs: its next request may go out at once.
-                          const auto self = weak.lock();
-                          if (!self || self->is_closed_)
+                          if (const auto self = weak.lock(); !self || self->is_closed_)
                             slot->connection->close();
-                          else if (!slot->connection->is_open())
-                            self->remove(slot);
                           else
-                            self->pump();
+                            self->on_free(slot, is_doubtful);
                           if (finished) finished->answer(std::move(result));
                         });
+}
+
+void PoolServer::on_free(const SlotPtr& slot, bool is_doubtful) {
+  if (is_doubtful) look_now();
+  if (!slot->connection->is_open()) return remove(slot);
+  if (slot->role != role_) return close_outdated();
+  pump();
 }
 
 // Once the request was answered by its deadline, the connection has kDrainLimit to get through its pipeline.
@@ -285,10 +323,9 @@ size_t PoolServer::in_use() const {
 ShardPool::ServerState PoolServer::state() const {
   ShardPool::ServerState state;
   state.name = name();
-  state.role = description_.role;
+  state.role = role_;
   const bool has_ready = std::any_of(slots_.begin(), slots_.end(), [](const SlotPtr& slot) { return slot->is_ready; });
-  state.is_usable =
-      description_.role == ShardServer::Role::kReplica ? is_usable_replica() : has_ready && !is_breaker_open();
+  state.is_usable = role_ == ShardServer::Role::kReplica ? is_usable_replica() : has_ready && !is_breaker_open();
   state.replay_lsn = replay_lsn_;
   if (polled_at_) state.replay_age = io::steady_now() - *polled_at_;
   state.connections = slots_.size() - connecting_;
@@ -303,7 +340,7 @@ ShardPool::ServerState PoolServer::state() const {
   return state;
 }
 
-// ------------------------------------------------------------------------------------------------------------ replicas
+// --------------------------------------------------------------------------------------------------------------- polls
 bool PoolServer::is_usable_replica() const {
   if (!polled_at_ || is_closed_) return false;
   if (is_breaker_open() && slots_.empty()) return false;
@@ -319,6 +356,7 @@ void PoolServer::schedule_poll(Duration delay) {
 }
 
 void PoolServer::poll() {
+  is_polling_ = true;
   poll_deadline_.expires_after(options_.connect_timeout);
   poll_deadline_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
     const auto self = weak.lock();
@@ -338,7 +376,10 @@ void PoolServer::poll() {
 void PoolServer::run_poll() {
   if (!monitor_->is_idle()) return on_polled(tidemark::fail(ErrorCode::kUnavailable, "the connection broke"));
   Pipeline pipeline;
-  pipeline.groups.push_back({{"SELECT pg_last_wal_replay_lsn()::text", {}}});
+  // In a group of its own, so that the report that follows shows what it did.
+  if (const auto timeline = std::exchange(retire_timeline_, std::nullopt))
+    pipeline.groups.push_back({{"SELECT shard.retire($1::int)", {std::to_string(*timeline)}}});
+  pipeline.groups.push_back({{std::string(kServerReportSql), {}}});
   monitor_->run(std::move(pipeline),
                 [weak = weak_from_this(), monitor = monitor_](Result<std::vector<ResultSet>> result) {
                   const auto self = weak.lock();
@@ -348,17 +389,21 @@ void PoolServer::run_poll() {
 
 void PoolServer::on_polled(Result<std::vector<ResultSet>> result) {
   poll_deadline_.cancel();
-  if (result && !result->empty() && !result->front().rows.empty() && result->front().rows[0][0]) {
+  is_polling_ = false;
+  const auto keep = shared_from_this();  // the listener may take this server out of the pool
+  if (result && !result->empty() && !result->back().rows.empty()) {
     // A replica that was rebuilt or rewound goes back: what it says now is what counts.
-    if (const auto lsn = Lsn::parse(*result->front().rows[0][0])) {
-      replay_lsn_ = *lsn;
-      polled_at_ = io::steady_now();
-      return schedule_poll(options_.replica_poll_interval);
+    if (auto report = read_server_report(result->back().rows[0])) {
+      replay_lsn_ = report->position;
+      polled_at_ = report->is_in_recovery ? std::optional(io::steady_now()) : std::nullopt;
+      schedule_poll(options_.replica_poll_interval);
+      return listener_(name(), std::move(*report));
     }
   }
   drop_monitor();
   polled_at_.reset();  // not chosen until it is heard again
   schedule_poll(options_.breaker_open_for);
+  listener_(name(), std::nullopt);
 }
 
 void PoolServer::drop_monitor() {

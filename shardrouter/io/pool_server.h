@@ -1,4 +1,4 @@
-// One Postgres server as its pool sees it: connections, queue, breaker; of a replica also its replay position.
+// One Postgres server as its pool sees it: connections, queue, breaker, and what it says about itself, by polls.
 //
 //   submit -> free connection? run it : fewer than the limit and breaker closed? connect : wait in the queue
 //
@@ -6,7 +6,8 @@
 // while it is open and no connection is left, requests fail at once with the cause. It doubles up to kBreakerOpenMax.
 // A request that passes its deadline is answered at once; its connection reads on until its pipeline is through, or is
 // closed after kDrainLimit: never reused dirty.
-// Threads: the io_context's. Internal to the pool.
+// Its role is the pool's decision (PrimaryWatch): when it changes, sessions that were made for the other role are
+// closed. Threads: the io_context's. Internal to the pool.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -17,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/topology/primary_watch.h"
 #include "shardrouter/io/pg_connection.h"
 #include "shardrouter/io/shard_pool.h"
 
@@ -52,13 +54,21 @@ class PoolServer : public std::enable_shared_from_this<PoolServer> {
  public:
   static constexpr Duration kBreakerOpenMax = std::chrono::seconds(2);
   static constexpr Duration kDrainLimit = std::chrono::seconds(1);
+  static constexpr Duration kLookDelay = std::chrono::milliseconds(10);
   static constexpr int kReplayAgeIntervalsMax = 10;  // a replica not heard of for so many poll intervals is not chosen
 
+  // Called with every answer to a poll, and with nothing when there was none.
+  using Listener = std::function<void(const std::string& server, std::optional<ServerReport> report)>;
+
   static std::shared_ptr<PoolServer> create(boost::asio::io_context& context, ShardServer description,
-                                            ShardPool::Options options);
-  PoolServer(boost::asio::io_context& context, ShardServer description, ShardPool::Options options);
+                                            ShardPool::Options options, Listener listener);
+  PoolServer(boost::asio::io_context& context, ShardServer description, ShardPool::Options options, Listener listener);
 
   void submit(std::shared_ptr<PoolRequest> request);
+  void set_role(ShardServer::Role role);
+  ShardServer::Role role() const { return role_; }
+  void look_now();  // polls at once: a statement's error made its state doubtful
+  void retire_after_poll(uint32_t timeline) { retire_timeline_ = timeline; }  // tell it that it has a successor
   void drain();  // no longer in the topology: what waits fails, what runs ends
   void close();
 
@@ -77,16 +87,19 @@ class PoolServer : public std::enable_shared_from_this<PoolServer> {
     std::shared_ptr<PgConnection> connection;
     std::shared_ptr<PoolRequest> request;  // what it runs; kept while it drains
     std::unique_ptr<boost::asio::steady_timer> drain_timer;
-    bool is_ready = false;  // connected, and its session is set up
+    bool is_ready = false;                                 // connected, and its session is set up
+    ShardServer::Role role = ShardServer::Role::kPrimary;  // what its session was set up for
   };
   using SlotPtr = std::shared_ptr<Slot>;
 
   void pump();
+  void close_outdated();
   void open_slot();
   void prepare_session(const SlotPtr& slot);
   void on_ready(const SlotPtr& slot);
   void on_connect_failed(const SlotPtr& slot, Error error);
   void dispatch(const SlotPtr& slot, std::shared_ptr<PoolRequest> request);
+  void on_free(const SlotPtr& slot, bool is_doubtful);
   void watch_deadline(const SlotPtr& slot);
   void remove(const SlotPtr& slot);
   void open_breaker(Error error);
@@ -105,6 +118,8 @@ class PoolServer : public std::enable_shared_from_this<PoolServer> {
   boost::asio::io_context& context_;
   const ShardServer description_;
   const ShardPool::Options options_;
+  const Listener listener_;
+  ShardServer::Role role_;
 
   std::vector<SlotPtr> slots_;
   size_t connecting_ = 0;
@@ -118,12 +133,14 @@ class PoolServer : public std::enable_shared_from_this<PoolServer> {
   Error breaker_error_;
   boost::asio::steady_timer breaker_timer_;
 
-  // Replicas: a connection of its own, so that polling does not wait behind requests.
+  // A connection of its own, so that polling does not wait behind requests.
   std::shared_ptr<PgConnection> monitor_;
   boost::asio::steady_timer poll_timer_;
   boost::asio::steady_timer poll_deadline_;
+  bool is_polling_ = false;
+  std::optional<uint32_t> retire_timeline_;
   Lsn replay_lsn_;
-  std::optional<Instant> polled_at_;
+  std::optional<Instant> polled_at_;  // as a replica
 };
 
 }  // namespace tidemark::shardrouter

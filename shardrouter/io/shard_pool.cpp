@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/topology/primary_watch.h"
 #include "shardrouter/io/pool_server.h"
 
 namespace tidemark::shardrouter {
@@ -30,28 +31,40 @@ class ShardPoolImpl final : public ShardPool, public std::enable_shared_from_thi
     (*server)->submit(std::move(request));
   }
 
+  DbEpoch db_epoch_floor() const override { return watch_.db_epoch_floor(); }
+  void note_db_epoch(DbEpoch db_epoch) override {
+    if (db_epoch <= watch_.db_epoch_floor()) return;
+    watch_.note_db_epoch(db_epoch);
+    follow();
+  }
+  uint64_t fail_overs() const override { return watch_.changes() > 0 ? watch_.changes() - 1 : 0; }
+
   bool has_replica(Lsn at_least) const override {
-    return std::ranges::any_of(servers_, [&](const auto& server) {
-      return server->description().role == ShardServer::Role::kReplica && server->is_usable_replica() &&
-             server->replay_lsn() >= at_least;
-    });
+    return std::ranges::any_of(
+        servers_, [&](const auto& server) { return is_usable_replica(*server) && server->replay_lsn() >= at_least; });
   }
 
   void set_shard(Shard shard) override {
     std::vector<std::shared_ptr<PoolServer>> next;
     for (const ShardServer& server : shard.servers) {
       const auto known =
-          std::find_if(servers_.begin(), servers_.end(), [&](const auto& one) { return one->description() == server; });
+          std::find_if(servers_.begin(), servers_.end(), [&](const auto& one) { return is_same(*one, server); });
       if (known != servers_.end()) {
         next.push_back(*known);
         servers_.erase(known);
       } else {
-        next.push_back(PoolServer::create(context_, server, options_));
+        next.push_back(
+            PoolServer::create(context_, server, options_,
+                               [weak = weak_from_this()](const std::string& name, std::optional<ServerReport> report) {
+                                 if (const auto self = weak.lock()) self->on_report(name, std::move(report));
+                               }));
       }
     }
     for (const auto& gone : servers_) gone->drain();
     servers_ = std::move(next);
     shard_ = std::move(shard);
+    watch_.set_servers(shard_);
+    follow();
   }
 
   std::vector<ServerState> servers() const override {
@@ -71,10 +84,41 @@ class ShardPoolImpl final : public ShardPool, public std::enable_shared_from_thi
     return target == Target::kPrimary ? choose_primary() : choose_replica(at_least);
   }
 
+  // The role in the topology is a hint: a promotion does not change what it is to a connection.
+  static bool is_same(const PoolServer& known, const ShardServer& server) {
+    return known.name() == server.name && known.description().conninfo == server.conninfo;
+  }
+
+  void on_report(const std::string& name, std::optional<ServerReport> report) {
+    if (is_closed_) return;
+    if (report)
+      watch_.on_report(name, std::move(*report));
+    else
+      watch_.on_silence(name);
+    follow();
+  }
+
+  void follow() {
+    const auto superseded = watch_.superseded();
+    // First the old one: at no moment are there two.
+    for (const auto& server : servers_)
+      if (server->name() != watch_.primary()) server->set_role(ShardServer::Role::kReplica);
+    for (const auto& server : servers_) {
+      if (server->name() == watch_.primary()) server->set_role(ShardServer::Role::kPrimary);
+      if (std::ranges::find(superseded, server->name()) != superseded.end())
+        server->retire_after_poll(watch_.timeline());
+    }
+  }
+
+  bool is_usable_replica(const PoolServer& server) const {
+    return server.role() == ShardServer::Role::kReplica && server.is_usable_replica() &&
+           watch_.is_current_replica(server.name());
+  }
+
   Result<std::shared_ptr<PoolServer>> choose_primary() const {
     for (const auto& server : servers_)
-      if (server->description().role == ShardServer::Role::kPrimary) return server;
-    return fail(ErrorCode::kUnavailable, fmt::format("shard {} has no primary in the topology", shard_.id));
+      if (server->role() == ShardServer::Role::kPrimary) return server;
+    return fail(ErrorCode::kUnavailable, watch_.why_none() + "; nothing was sent, try again");
   }
 
   // Least outstanding of those that have replayed enough; the earlier one wins a tie.
@@ -83,7 +127,7 @@ class ShardPoolImpl final : public ShardPool, public std::enable_shared_from_thi
     size_t best_outstanding = 0;
     bool any_usable = false;
     for (const auto& server : servers_) {
-      if (server->description().role != ShardServer::Role::kReplica || !server->is_usable_replica()) continue;
+      if (!is_usable_replica(*server)) continue;
       any_usable = true;
       if (server->replay_lsn() < at_least) continue;
       if (best && server->outstanding() >= best_outstanding) continue;
@@ -101,6 +145,7 @@ class ShardPoolImpl final : public ShardPool, public std::enable_shared_from_thi
   asio::io_context& context_;
   const Options options_;
   Shard shard_;
+  PrimaryWatch watch_;
   std::vector<std::shared_ptr<PoolServer>> servers_;
   bool is_closed_ = false;
 };

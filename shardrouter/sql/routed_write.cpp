@@ -15,10 +15,10 @@ namespace {
 constexpr size_t kStatementsBefore = 2;  // BEGIN, guard
 constexpr size_t kStatementsAfter = 3;   // xid, COMMIT, LSN
 
-Statement guard_statement(const std::vector<BucketAtEpoch>& buckets) {
+Statement guard_statement(const std::vector<BucketAtEpoch>& buckets, DbEpoch at_least) {
   if (buckets.size() == 1)
-    return {"SELECT shard.guard($1::int, $2::bigint)",
-            {std::to_string(buckets[0].bucket), std::to_string(buckets[0].epoch)}};
+    return {"SELECT shard.guard($1::int, $2::bigint, $3::int)",
+            {std::to_string(buckets[0].bucket), std::to_string(buckets[0].epoch), std::to_string(at_least)}};
   std::string numbers = "{";
   std::string epochs = "{";
   for (const BucketAtEpoch& one : buckets) {
@@ -26,8 +26,8 @@ Statement guard_statement(const std::vector<BucketAtEpoch>& buckets) {
     numbers += fmt::format("{}{}", comma, one.bucket);
     epochs += fmt::format("{}{}", comma, one.epoch);
   }
-  return {"SELECT shard.guard(g.b, g.e) FROM unnest($1::int[], $2::bigint[]) AS g(b, e)",
-          {numbers + "}", epochs + "}"}};
+  return {"SELECT shard.guard(g.b, g.e, $3::int) FROM unnest($1::int[], $2::bigint[]) AS g(b, e)",
+          {numbers + "}", epochs + "}", std::to_string(at_least)}};
 }
 
 std::optional<std::string_view> only_cell(const ResultSet& set) {
@@ -37,7 +37,8 @@ std::optional<std::string_view> only_cell(const ResultSet& set) {
 
 }  // namespace
 
-Result<Pipeline> make_routed_write(std::vector<BucketAtEpoch> buckets, std::vector<Statement> statements) {
+Result<Pipeline> make_routed_write(std::vector<BucketAtEpoch> buckets, std::vector<Statement> statements,
+                                   DbEpoch at_least) {
   std::sort(buckets.begin(), buckets.end());
   buckets.erase(std::unique(buckets.begin(), buckets.end()), buckets.end());
   if (buckets.empty()) return fail(ErrorCode::kInvalidArgument, "a routed write names at least one bucket");
@@ -50,7 +51,7 @@ Result<Pipeline> make_routed_write(std::vector<BucketAtEpoch> buckets, std::vect
                                                            buckets[i].bucket, buckets[i - 1].epoch, buckets[i].epoch));
   std::vector<Statement> group;
   group.push_back({"BEGIN ISOLATION LEVEL READ COMMITTED", {}});
-  group.push_back(guard_statement(buckets));
+  group.push_back(guard_statement(buckets, at_least));
   for (Statement& statement : statements) group.push_back(std::move(statement));
   group.push_back({"SELECT pg_current_xact_id()::text", {}});
   group.push_back({"COMMIT", {}});

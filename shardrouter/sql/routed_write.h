@@ -1,7 +1,7 @@
 // A write that its shard may refuse: guard first, commit token last, all in one round trip.
 //
 //   BEGIN ISOLATION LEVEL READ COMMITTED
-//   SELECT shard.guard(bucket, epoch)   for every bucket, ascending; gives the db_epoch
+//   SELECT shard.guard(bucket, epoch, at_least)   for every bucket, ascending; gives the db_epoch
 //   …the caller's statements…
 //   SELECT pg_current_xact_id()::text
 //   COMMIT                              Sync
@@ -42,8 +42,10 @@ struct RoutedWriteResult {
 // Locks of one transaction; the server must have room for them (max_locks_per_transaction).
 inline constexpr size_t kGuardedBucketsMax = 1024;
 
-// kInvalidArgument: no bucket, too many, or one bucket with two epochs.
-Result<Pipeline> make_routed_write(std::vector<BucketAtEpoch> buckets, std::vector<Statement> statements);
+// `at_least`: the greatest db_epoch of the shard that was heard of; a primary with an older one refuses (SH007,
+// kUnavailable). kInvalidArgument: no bucket, too many, or one bucket with two epochs.
+Result<Pipeline> make_routed_write(std::vector<BucketAtEpoch> buckets, std::vector<Statement> statements,
+                                   DbEpoch at_least = 0);
 
 // `results` is what the pool gave for that pipeline, run on the primary of `shard`.
 Result<RoutedWriteResult> read_routed_write(ShardId shard, std::vector<ResultSet> results);

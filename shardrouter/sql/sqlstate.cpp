@@ -18,6 +18,7 @@ constexpr std::array kExact{
     Exact{"SH002", ErrorCode::kUnavailable},         // this server is a replica
     Exact{"SH003", ErrorCode::kInvalidArgument},     // a row's bucket cannot change
     Exact{"SH004", ErrorCode::kUnavailable},         // incarnation not open yet
+    Exact{"SH007", ErrorCode::kUnavailable},         // this primary has a successor
     Exact{"SH005", ErrorCode::kInvalidArgument},     // TRUNCATE
     Exact{"SH011", ErrorCode::kFailedPrecondition},  // the schema is newer than the reader
     Exact{"SH012", ErrorCode::kFailedPrecondition},  // DDL that changes rows without an event

@@ -5,9 +5,12 @@
 --   shard.fence()         the same check per row, for writers that call no guard (psql, cron).
 --   tidemark.epoch        one row: the db_epoch, which incarnation of this database a commit or a proof belongs to.
 --   tidemark.open_incarnation()   to be called on every new connection to a primary, in a transaction of its own.
+--   shard.open_timeline()         the same after a promotion, whoever promoted: slot first, then routed writes.
+--   shard.retire(t, e)            tells a primary that another server of the shard was promoted to timeline t.
 --
 -- SQLSTATEs: SH001 bucket not owned here, or another epoch (DETAIL state=… epoch=… forward=…)   SH002 not a primary
 --            SH003 a row's bucket cannot change   SH004 incarnation not open   SH005 TRUNCATE   SH006 unfit table
+--            SH007 this primary has a successor: it takes no routed write any more
 -- Advisory locks: (7001, bucket) shared by every writer of the bucket, exclusive by whoever fences it.
 
 CREATE SCHEMA IF NOT EXISTS shard;
@@ -39,6 +42,22 @@ CREATE TABLE IF NOT EXISTS tidemark.epoch (
   checkpointer_start timestamptz NOT NULL,
   opened_at          timestamptz NOT NULL DEFAULT now()
 );
+-- The timeline on which this database takes no routed write any more, for it has a successor; a promoted copy of it,
+-- being on another timeline, is not meant.
+ALTER TABLE tidemark.epoch ADD COLUMN IF NOT EXISTS retired_timeline int;
+
+-- One row for each timeline that was opened for writes. Between `switch_lsn`, where its predecessor in this table ended,
+-- and `opened_lsn` no row of a protected table was written, and the slot stood before `opened_lsn`: so whoever had
+-- everything up to the switch lacks nothing. (A server cannot always read its history file: switch_lsn is then NULL.)
+CREATE TABLE IF NOT EXISTS shard.timeline (
+  timeline       int PRIMARY KEY,
+  e              int NOT NULL,           -- the first db_epoch on it
+  prev_timeline  int,                    -- NULL: the first one known here
+  prev_e         int,
+  switch_lsn     pg_lsn,
+  opened_lsn     pg_lsn NOT NULL,
+  opened_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
 
 CREATE OR REPLACE FUNCTION tidemark.current_timeline() RETURNS int
 LANGUAGE sql VOLATILE PARALLEL SAFE
@@ -61,9 +80,23 @@ BEGIN
        AND checkpointer_start = tidemark.checkpointer_start());
 END $$;
 
+-- Where `ended` gave way to its successor in the history of the timeline `of`; NULL: this server's owner may not read it.
+CREATE OR REPLACE FUNCTION shard.switch_lsn(of int, ended int) RETURNS pg_lsn
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (SELECT split_part(line, E'\t', 2)::pg_lsn
+            FROM regexp_split_to_table(
+                   pg_read_file('pg_wal/' || upper(lpad(to_hex(of), 8, '0')) || '.history'), E'\n') line
+           WHERE split_part(line, E'\t', 1) = ended::text LIMIT 1);
+EXCEPTION WHEN insufficient_privilege OR undefined_file THEN
+  RETURN NULL;
+END $$;
+
 -- Returns the db_epoch of the running incarnation; the first caller after a restart or promotion makes it. Whoever gets
--- an answer may write. On a new timeline it refuses until the slot `tidemark` exists there: commits before the slot
--- would reach no cache.
+-- an answer may write. It refuses until the slot `tidemark` exists: commits before the slot would reach no cache.
+-- The epochs of a timeline t > 1 begin at t * 65536: an old primary that is restarted after its successor was promoted
+-- must not give the same number to another history.
 CREATE OR REPLACE FUNCTION tidemark.open_incarnation() RETURNS int
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -72,6 +105,7 @@ DECLARE
   now_tl      int;
   now_start   timestamptz := pg_postmaster_start_time();
   now_checker timestamptz;
+  next_e      int;
 BEGIN
   IF pg_is_in_recovery() THEN
     RAISE EXCEPTION 'this server is a replica: an incarnation is opened on the primary' USING ERRCODE = 'SH002';
@@ -82,30 +116,104 @@ BEGIN
     RAISE EXCEPTION 'the checkpointer has not started yet' USING ERRCODE = 'SH004', HINT = 'Try again in a moment.';
   END IF;
   SELECT * INTO known FROM tidemark.epoch;
+  IF known.retired_timeline = now_tl THEN
+    RAISE EXCEPTION 'this primary has a successor: it was retired on timeline %', now_tl USING ERRCODE = 'SH007',
+      HINT = 'Make it a standby of the new primary (pg_rewind, or a new base backup).';
+  END IF;
   IF known.timeline = now_tl AND known.postmaster_start = now_start AND known.checkpointer_start = now_checker THEN
     RETURN known.e;
   END IF;
   IF NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'tidemark' AND slot_type = 'logical'
                     AND database = current_database()) THEN
     RAISE EXCEPTION 'the replication slot "tidemark" does not exist on this primary' USING ERRCODE = 'SH004',
-      HINT = 'The invalidator creates it when it attaches; by hand: tidemark-shards init.';
+      HINT = 'SELECT shard.open_timeline() creates it, and so does the invalidator when it attaches.';
   END IF;
-  -- Must be durable before anybody uses the number.
-  PERFORM set_config('synchronous_commit', 'on', true);
+  -- Must be durable before anybody uses the number. On this server: standbys may be gone, and a commit that waits for
+  -- one keeps the shard shut for nothing.
+  PERFORM set_config('synchronous_commit', 'local', true);
   PERFORM pg_advisory_xact_lock(7003, 0);
   SELECT * INTO known FROM tidemark.epoch;
-  IF NOT FOUND THEN
-    INSERT INTO tidemark.epoch (e, timeline, postmaster_start, checkpointer_start)
-    VALUES (1, now_tl, now_start, now_checker);
-    RETURN 1;
-  END IF;
   IF known.timeline = now_tl AND known.postmaster_start = now_start AND known.checkpointer_start = now_checker THEN
     RETURN known.e;  -- another session opened it while this one waited for the lock
   END IF;
-  UPDATE tidemark.epoch SET e = known.e + 1, timeline = now_tl, postmaster_start = now_start,
-         checkpointer_start = now_checker, opened_at = clock_timestamp();
-  RETURN known.e + 1;
+  IF now_tl > 32767 THEN
+    RAISE EXCEPTION 'timeline % is beyond what a db_epoch can tell', now_tl USING ERRCODE = 'SH004',
+      HINT = 'Dump the shard into a new database cluster.';
+  END IF;
+  next_e := coalesce(known.e, 0) + 1;
+  IF now_tl > 1 THEN
+    next_e := greatest(next_e, now_tl * 65536);
+  END IF;
+  IF known.e IS NULL THEN
+    INSERT INTO tidemark.epoch (e, timeline, postmaster_start, checkpointer_start)
+    VALUES (next_e, now_tl, now_start, now_checker);
+  ELSE
+    UPDATE tidemark.epoch SET e = next_e, timeline = now_tl, postmaster_start = now_start,
+           checkpointer_start = now_checker, opened_at = clock_timestamp(), retired_timeline = NULL;
+  END IF;
+  IF known.timeline IS DISTINCT FROM now_tl THEN
+    INSERT INTO shard.timeline (timeline, e, prev_timeline, prev_e, switch_lsn, opened_lsn)
+    VALUES (now_tl, next_e, known.timeline, known.e, shard.switch_lsn(now_tl, known.timeline),
+            pg_current_wal_insert_lsn())
+    ON CONFLICT (timeline) DO NOTHING;
+  END IF;
+  RETURN next_e;
 END $$;
+
+-- After a promotion by whatever means: the logical slot first, since PostgreSQL 15 has none on a promoted standby, then
+-- the incarnation. Run in a transaction of its own; a second caller waits for the first. What it costs when there is
+-- nothing to do: the look of open_incarnation().
+CREATE OR REPLACE FUNCTION shard.open_timeline() RETURNS int
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  opened int;
+BEGIN
+  BEGIN
+    RETURN tidemark.open_incarnation();
+  EXCEPTION WHEN SQLSTATE 'SH004' THEN
+    IF tidemark.checkpointer_start() IS NULL
+       OR EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'tidemark') THEN
+      RAISE;
+    END IF;
+  END;
+  -- Not the lock of open_incarnation(): creating a slot waits for running transactions, also for one that waits there.
+  IF NOT pg_try_advisory_xact_lock(7003, 1) THEN
+    RAISE EXCEPTION 'another session is creating the replication slot "tidemark"' USING ERRCODE = 'SH004',
+      HINT = 'Try again in a moment.';
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'tidemark') THEN
+    PERFORM pg_create_logical_replication_slot('tidemark', 'pgoutput');
+  END IF;
+  opened := tidemark.open_incarnation();
+  RETURN opened;
+END $$;
+
+-- What routers tell a primary as soon as they see its successor, and `tidemark-shards promote` before it promotes: it
+-- takes no routed write any more, nor after a restart. Called with the successor's timeline; on that timeline, or a later
+-- one, it does nothing. True: this primary is retired.
+CREATE OR REPLACE FUNCTION shard.retire(successor_timeline int) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  now_tl int;
+BEGIN
+  IF pg_is_in_recovery() THEN
+    RETURN false;
+  END IF;
+  now_tl := tidemark.current_timeline();
+  IF successor_timeline IS NULL OR successor_timeline <= now_tl THEN
+    RETURN false;
+  END IF;
+  PERFORM set_config('synchronous_commit', 'local', true);  -- its standbys may follow the successor by now
+  UPDATE tidemark.epoch SET retired_timeline = now_tl WHERE retired_timeline IS DISTINCT FROM now_tl;
+  RETURN true;
+END $$;
+
+-- Takes back a retirement that no promotion has followed. For the owner (tidemark-shards promote --cancel).
+CREATE OR REPLACE FUNCTION shard.unretire() RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ UPDATE tidemark.epoch SET retired_timeline = NULL $$;
 
 -- ------------------------------------------------------------------------------------------------------------- guard
 -- Refuses unless the bucket is owned here, and at the expected epoch (NULL: at any). Holds the bucket's
@@ -139,10 +247,16 @@ END $$;
 
 -- First statement of a routed write, once per bucket it touches; returns the db_epoch. A row trigger cannot do this job:
 -- it does not fire for an UPDATE that matches no row, and a router with an old map would take "0 rows" for an answer.
-CREATE OR REPLACE FUNCTION shard.guard(bucket int, epoch bigint) RETURNS int
+-- `at_least` is the greatest db_epoch of the shard that the router has heard of: a primary of an older one has a
+-- successor, even if nobody could tell it.
+CREATE OR REPLACE FUNCTION shard.guard(bucket int, epoch bigint, at_least int) RETURNS int
 LANGUAGE plpgsql VOLATILE
 AS $$
 #variable_conflict use_variable
+DECLARE
+  found_e        int;
+  found_timeline int;
+  found_retired  int;
 BEGIN
   IF bucket IS NULL OR epoch IS NULL THEN
     RAISE EXCEPTION 'shard.guard needs a bucket and an epoch' USING ERRCODE = '22004';
@@ -159,13 +273,46 @@ BEGIN
     PERFORM pg_catalog.set_config('tidemark.incarnation', 'open', false);
   END IF;
   PERFORM shard.check_owned(bucket, epoch);
+  -- After the lock: whoever retires this primary may have had it.
+  SELECT t.e, t.timeline, t.retired_timeline INTO found_e, found_timeline, found_retired FROM tidemark.epoch t;
+  IF found_retired = found_timeline THEN
+    RAISE EXCEPTION 'this primary has a successor: it was retired on timeline %', found_timeline
+      USING ERRCODE = 'SH007', HINT = 'Write to the server that was promoted.';
+  END IF;
+  IF found_e < at_least THEN
+    RAISE EXCEPTION 'this primary has db_epoch %, and a successor with %', found_e, at_least
+      USING ERRCODE = 'SH007', HINT = 'Write to the server that was promoted.';
+  END IF;
   -- Tells the row trigger which buckets need no second look in this transaction.
   PERFORM pg_catalog.set_config('tidemark.guarded',
     coalesce(pg_catalog.current_setting('tidemark.guarded', true), '') || ',' || bucket || ',', true);
-  RETURN (SELECT e FROM tidemark.epoch);
+  RETURN found_e;
 END $$;
 
+CREATE OR REPLACE FUNCTION shard.guard(bucket int, epoch bigint) RETURNS int
+LANGUAGE sql VOLATILE
+AS $$ SELECT shard.guard(bucket, epoch, 0) $$;
+
 -- ----------------------------------------------------------------------------------------------------------- backstop
+-- For writers without a guard: not on a timeline whose slot may not exist yet, nor on a retired one. Restarts need no
+-- opening here: the slot has lived through them. Before `init` has opened anything whoever makes the schema may write.
+CREATE OR REPLACE FUNCTION shard.check_timeline_open() RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  known tidemark.epoch;
+BEGIN
+  SELECT * INTO known FROM tidemark.epoch;
+  IF known.timeline <> tidemark.current_timeline() THEN
+    RAISE EXCEPTION 'this server was promoted and is not open for writes yet' USING ERRCODE = 'SH004',
+      HINT = 'Run SELECT shard.open_timeline() in a transaction of its own, then try again.';
+  END IF;
+  IF known.retired_timeline = known.timeline THEN
+    RAISE EXCEPTION 'this primary has a successor: it was retired on timeline %', known.timeline
+      USING ERRCODE = 'SH007', HINT = 'Write to the server that was promoted.';
+  END IF;
+END $$;
+
 CREATE OR REPLACE FUNCTION shard.fence() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -183,6 +330,7 @@ BEGIN
   row_bucket := CASE WHEN TG_OP = 'DELETE' THEN OLD.bucket ELSE NEW.bucket END;
   IF strpos(coalesce(current_setting('tidemark.guarded', true), ''), ',' || row_bucket || ',') = 0 THEN
     PERFORM shard.check_owned(row_bucket, NULL);
+    PERFORM shard.check_timeline_open();
   END IF;
   RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 END $$;
@@ -225,11 +373,12 @@ END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA shard, tidemark FROM PUBLIC;
 GRANT USAGE ON SCHEMA shard, tidemark TO tidemark_app, tidemark_invalidator, tidemark_admin;
-GRANT SELECT ON shard.bucket, shard.identity, tidemark.epoch TO tidemark_app, tidemark_invalidator, tidemark_admin;
+GRANT SELECT ON shard.bucket, shard.identity, shard.timeline, tidemark.epoch TO tidemark_app, tidemark_invalidator, tidemark_admin;
 GRANT INSERT, UPDATE ON shard.bucket TO tidemark_admin;
 GRANT EXECUTE ON FUNCTION tidemark.open_incarnation(), tidemark.incarnation_is_open(), tidemark.current_timeline(),
-  tidemark.checkpointer_start() TO tidemark_app, tidemark_invalidator, tidemark_admin;
-GRANT EXECUTE ON FUNCTION shard.guard(int, bigint), shard.check_owned(int, bigint) TO tidemark_app, tidemark_admin;
+  tidemark.checkpointer_start(), shard.open_timeline(), shard.retire(int)
+  TO tidemark_app, tidemark_invalidator, tidemark_admin;
+GRANT EXECUTE ON FUNCTION shard.guard(int, bigint), shard.guard(int, bigint, int), shard.check_owned(int, bigint) TO tidemark_app, tidemark_admin;
 GRANT EXECUTE ON FUNCTION shard.fence() TO tidemark_app, tidemark_admin;
 GRANT EXECUTE ON FUNCTION shard.protect_table(regclass) TO tidemark_admin;
 -- Replication lag and slots are shown by `tidemark-shards status`.

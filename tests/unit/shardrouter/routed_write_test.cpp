@@ -25,7 +25,7 @@ TEST(RoutedWrite, GuardsBeforeTheStatementsAndReadsTheLsnAfterTheCommit) {
   ASSERT_EQ(group.size(), 5u);
   EXPECT_THAT(group[0].sql, ::testing::StartsWith("BEGIN"));
   EXPECT_THAT(group[1].sql, ::testing::HasSubstr("shard.guard"));
-  EXPECT_THAT(group[1].params, ::testing::ElementsAre("7", "2"));
+  EXPECT_THAT(group[1].params, ::testing::ElementsAre("7", "2", "0"));
   EXPECT_EQ(group[2].sql, "UPDATE t SET a = $1");
   EXPECT_EQ(group[4].sql, "COMMIT");
   EXPECT_THAT(pipeline->groups[1].at(0).sql, ::testing::HasSubstr("pg_current_wal_insert_lsn"));
@@ -34,7 +34,7 @@ TEST(RoutedWrite, GuardsBeforeTheStatementsAndReadsTheLsnAfterTheCommit) {
 TEST(RoutedWrite, TakesItsGuardsOnceEachInAscendingOrder) {
   const auto pipeline = make_routed_write({{9, 1}, {2, 4}, {9, 1}}, {});
   ASSERT_TRUE(pipeline);
-  EXPECT_THAT(pipeline->groups[0][1].params, ::testing::ElementsAre("{2,9}", "{4,1}"));
+  EXPECT_THAT(pipeline->groups[0][1].params, ::testing::ElementsAre("{2,9}", "{4,1}", "0"));
 }
 
 TEST(RoutedWrite, RefusesNoBucketTwoEpochsOfOneAndTooMany) {

@@ -410,6 +410,70 @@ TEST_F(FreshnessCommands, InvalbIsCheckedAsAWholeBeforeAnythingIsDropped) {
   EXPECT_EQ(verify(kKey, "state"), "value");
 }
 
+// ---- EPOCH
+
+TEST_F(FreshnessCommands, AfterEpochWhatHoldsNothingBeyondTheSwitchStandsAndTheRestIsAMiss) {
+  join();
+  settle();
+  // hi 0/180, 0/200 and unknown.
+  const std::string survivor = "product:{abc}", phantom = "product:{abd}", unsure = "product:{abe}";
+  EXPECT_EQ(run({"setv", survivor, lease_of(survivor), "S:7:1:4:700:700::0/180", "kept"}), "+OK\r\n");
+  EXPECT_EQ(run({"setv", phantom, lease_of(phantom), "S:7:1:4:700:700::0/200", "lost"}), "+OK\r\n");
+  EXPECT_EQ(run({"setv", unsure, lease_of(unsure), "R:7:1:4:0/150", "who knows"}), "+OK\r\n");
+  const std::string running = lease_of("product:{abf}");
+  run({"fence", "7", "1", "3", "0/100", "0/200", "0/0", "-", "0"});
+  EXPECT_TRUE(run({"epoch", "7", "131072", "3", "1", "0/190"}).starts_with("*2\r\n$5\r\n0/190\r\n")) << "it rewinds";
+  EXPECT_TRUE(run({"getl", survivor}).find("kept") != std::string::npos);
+  EXPECT_TRUE(run({"getl", survivor}).find(":131072\r\n") != std::string::npos) << "as of the new epoch";
+  EXPECT_FALSE(lease_of(phantom).empty()) << "it may hold a lost commit";
+  EXPECT_FALSE(lease_of(unsure).empty()) << "nobody knows what it holds";
+  EXPECT_TRUE(run({"setv", "product:{abf}", running, "S:7:1:4:700:700::0/180", "old"}).starts_with("-REJECT LEASE"));
+  // A batch of the new timeline follows the switch; the old one's are refused.
+  EXPECT_TRUE(run({"invalb", "7", "1", "3", "0/200", "0/210", "0", "0", "0"}).starts_with("-EPOCH 131072 "));
+  EXPECT_TRUE(run({"invalb", "7", "131072", "3", "0/190", "0/1A0", "0", "0", "1", "900", "0/1A0", "0", "1", survivor})
+                  .starts_with("*2\r\n$5\r\n0/1A0\r\n"));
+  EXPECT_FALSE(lease_of(survivor).empty()) << "a commit that ends below the old position is news here";
+}
+
+TEST_F(FreshnessCommands, EpochIsRefusedWhereSomethingBeforeTheSwitchWasNotApplied) {
+  EXPECT_EQ(run({"epoch", "7", "131072", "3", "1", "0/190"}), "-GAP 0/0\r\n") << "not joined";
+  join();
+  EXPECT_EQ(run({"epoch", "7", "131072", "3", "1", "0/101"}), "-GAP 0/100\r\n");
+  EXPECT_TRUE(run({"epoch", "7", "131072", "3", "2", "0/100"}).starts_with("-EPOCH 1 ")) << "not what it was before";
+  EXPECT_TRUE(run({"epoch", "7", "131072", "2", "1", "0/100"}).starts_with("-STALEMAP 3 "));
+  EXPECT_EQ(run({"epoch", "7", "131072", "3", "1", "0/0"}), "-ERR switch_lsn 0/0 is no position of a promotion\r\n");
+  EXPECT_EQ(run({"epoch", "7", "1", "3", "1", "0/100"}), "-ERR prev_e is not below the db_epoch that succeeds it\r\n");
+  EXPECT_TRUE(run({"epoch", "7", "131072", "3", "1", "0/100"}).starts_with("*2"));
+  EXPECT_TRUE(run({"epoch", "7", "131072", "3", "1", "0/100"}).starts_with("*2")) << "told twice";
+  EXPECT_TRUE(run({"epoch", "7", "2", "3", "1", "0/100"}).starts_with("-EPOCH 131072 ")) << "an old invalidator";
+}
+
+TEST_F(FreshnessCommands, ASessionOfTheOldTimelineIsServedUpToTheSwitchOnly) {
+  join();
+  settle();
+  EXPECT_EQ(run({"setv", kKey, lease_of(kKey), "S:7:1:4:700:700::0/180", "kept"}), "+OK\r\n");
+  run({"fence", "7", "1", "3", "0/100", "0/200", "0/0", "-", "0"});
+  run({"epoch", "7", "131072", "3", "1", "0/190"});
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/190"}).find("kept") != std::string::npos);
+  EXPECT_EQ(run({"getl", kKey, "AFTER", "1", "0/191"}), "*3\r\n$6\r\nBYPASS\r\n$4\r\nLOST\r\n:-1\r\n")
+      << "never satisfied by a greater position of another history";
+  run({"fence", "7", "131072", "3", "0/190", "0/300", "0/0", "-", "0"});
+  EXPECT_EQ(run({"getl", kKey, "AFTER", "1", "0/191"}), "*3\r\n$6\r\nBYPASS\r\n$4\r\nLOST\r\n:-1\r\n");
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "131072", "0/300"}).find("kept") != std::string::npos);
+  EXPECT_EQ(run({"getl", kKey, "AFTER", "5", "0/100"}), "*3\r\n$6\r\nBYPASS\r\n$5\r\nEPOCH\r\n:-1\r\n");
+  EXPECT_EQ(freshness_.counters().lost_positions, 2u);
+}
+
+TEST_F(FreshnessCommands, AFenceallAfterAnEpochForgetsWhatWasInherited) {
+  join();
+  settle();
+  EXPECT_EQ(run({"setv", kKey, lease_of(kKey), "S:7:1:4:700:700::0/100", "kept"}), "+OK\r\n");
+  run({"epoch", "7", "131072", "3", "1", "0/100"});
+  EXPECT_TRUE(run({"getl", kKey}).find("kept") != std::string::npos);
+  run({"fenceall", "7", "131072", "3", "0/100"});
+  EXPECT_FALSE(lease_of(kKey).empty());
+}
+
 // ---- FENCE, FENCEALL, TIDE
 
 TEST_F(FreshnessCommands, FenceMovesTheTideAndTellsWhatHasSettled) {
@@ -484,9 +548,9 @@ TEST_F(FreshnessCommands, VerifyAnswersEighteenPairs) {
 TEST_F(FreshnessCommands, TheInvalidatorsCommandsAreMarkedAsSuch) {
   std::map<std::string_view, bool> needs_invalidator;
   for (const CommandSpec& spec : freshness_commands()) needs_invalidator[spec.name] = (spec.flags & kInvalidator) != 0;
-  std::map<std::string_view, bool> wanted = {{"getl", false},   {"setv", false},    {"inval", false},
-                                             {"verify", false}, {"stage", false},   {"invalb", true},
-                                             {"fence", true},   {"fenceall", true}, {"tide", false}};
+  std::map<std::string_view, bool> wanted = {{"getl", false},  {"setv", false},  {"inval", false}, {"verify", false},
+                                             {"stage", false}, {"invalb", true}, {"fence", true},  {"fenceall", true},
+                                             {"epoch", true},  {"tide", false}};
   EXPECT_EQ(needs_invalidator, wanted);
 }
 

@@ -369,7 +369,7 @@ TEST_F(DatabaseTest, AWriteRefusedByAMoveGoesToTheNewOwnerWithItsEpoch) {
   tx.run({"UPDATE t"});
   ASSERT_TRUE(commit(std::move(tx)));
   const auto& guard = pools_[1]->runs.back().pipeline.groups[0][1];
-  EXPECT_THAT(guard.params, ElementsAre("7", "3"));
+  EXPECT_THAT(guard.params, ElementsAre("7", "3", "0"));
 }
 
 TEST_F(DatabaseTest, StatementsRunOnAShardAsGiven) {

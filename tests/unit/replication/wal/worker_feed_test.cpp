@@ -30,6 +30,7 @@ struct ModelNode {
   std::vector<uint64_t> applied{};         // end_lsn of every transaction received
   std::set<std::string> keys{};            // every key received
   std::vector<uint64_t> revalidated_at{};  // FENCEALL positions
+  std::vector<uint64_t> succeeded_at{};    // EPOCH positions
 
   static std::vector<std::string> words_of(const std::string& request) {
     ReplyParser parser;
@@ -54,6 +55,17 @@ struct ModelNode {
       return ok();
     }
     if (!is_joined) return FeedGap{};
+    if (words[0] == "EPOCH") {
+      auto prev = static_cast<DbEpoch>(*parse_u64(words[4]));
+      uint64_t switched = Lsn::parse(words[5])->value;
+      if (e == epoch) return ok();
+      if (e < epoch || prev != epoch) return FeedEpoch{epoch};
+      if (complete_through < switched) return FeedGap{{complete_through}};
+      epoch = e;
+      complete_through = switched;
+      succeeded_at.push_back(switched);
+      return ok();
+    }
     if (e != epoch) return FeedEpoch{epoch};
     uint64_t prev = Lsn::parse(words[4])->value, last = Lsn::parse(words[5])->value;
     if (prev > complete_through) return FeedGap{{complete_through}};
@@ -192,6 +204,86 @@ TEST(WorkerFeed, AnotherIncarnationOfTheDatabaseRevalidatesBeforeTheNextBatch) {
   EXPECT_EQ(world.node.epoch, 2u);
   EXPECT_EQ(fencealls(world.feed, FenceAllReason::kEpoch), 1u);
   EXPECT_TRUE(world.node.applied.empty());
+}
+
+// What the invalidator does when it attaches to a promoted server: its position is the switch.
+void promote(World& world, uint64_t switched) {
+  world.shard.address.db_epoch = 131072;
+  world.shard.succession = Succession{1, {switched}};
+  world.shard.position = {switched};
+  world.shard.journal_begin = {switched};
+  world.window.reset({switched});
+  world.journal.clear();
+}
+
+TEST(WorkerFeed, APromotionRewindsAWorkerThatHasEverythingUpToTheSwitch) {
+  World world;
+  world.add(10);
+  world.settle();
+  world.add(20);
+  world.add(30);  // lost: the new primary never had it
+  world.settle();
+  promote(world, 25);
+  world.add(28);  // of the new timeline, below what the worker had
+  world.settle();
+  EXPECT_EQ(world.node.epoch, 131072u);
+  EXPECT_EQ(world.node.succeeded_at, std::vector<uint64_t>{25});
+  EXPECT_EQ(world.node.applied, (std::vector<uint64_t>{20, 30, 28}));
+  EXPECT_EQ(fencealls(world.feed, FenceAllReason::kEpoch), 0u);
+  EXPECT_EQ(world.feed.counters().epochs, 1u);
+}
+
+TEST(WorkerFeed, APromotionRevalidatesAWorkerThatHadNotReachedTheSwitch) {
+  World world;
+  world.add(10);
+  world.settle();
+  promote(world, 25);  // a commit at 20 was never decoded, perhaps
+  world.add(40);
+  world.settle();
+  EXPECT_TRUE(world.node.succeeded_at.empty());
+  EXPECT_EQ(fencealls(world.feed, FenceAllReason::kEpoch), 1u);
+  EXPECT_EQ(world.node.epoch, 131072u);
+  world.expect_nothing_missing();
+}
+
+TEST(WorkerFeed, AWorkerOfAnotherEpochThanThePromotedServersIsRevalidated) {
+  World world;
+  world.add(10);
+  world.settle();
+  world.node.epoch = 1;
+  promote(world, 5);
+  world.shard.succession->prev_epoch = 9;
+  world.settle();
+  EXPECT_TRUE(world.node.succeeded_at.empty());
+  EXPECT_EQ(fencealls(world.feed, FenceAllReason::kEpoch), 1u);
+}
+
+TEST(WorkerFeed, AWorkerThatWasAwayDuringThePromotionIsToldWhenItIsBack) {
+  World world;
+  world.add(10);
+  world.settle();
+  auto action = world.act();  // a step that gets no answer
+  world.now_ms += 50;
+  if (std::holds_alternative<std::monostate>(action)) action = world.act();
+  world.reply(std::get<WorkerFeed::Step>(action), 0, FeedFailure{"connection lost"});
+  promote(world, 10);
+  world.now_ms += 2000;
+  world.settle();
+  EXPECT_EQ(world.node.succeeded_at, std::vector<uint64_t>{10});
+  EXPECT_EQ(fencealls(world.feed, FenceAllReason::kEpoch), 0u);
+}
+
+TEST(WorkerFeed, AWorkerThatDoesNotKnowEpochIsRevalidated) {
+  World world;
+  world.add(10);
+  world.settle();
+  promote(world, 10);
+  const auto action = world.act();
+  world.reply(std::get<WorkerFeed::Step>(action), 0, FeedFailure{"ERR unknown command 'EPOCH'"});
+  world.now_ms += 2000;
+  world.settle();
+  EXPECT_EQ(fencealls(world.feed, FenceAllReason::kEpoch), 1u);
+  EXPECT_EQ(world.node.epoch, 131072u);
 }
 
 TEST(WorkerFeed, UnknownKeysRevalidateInsteadOfBeingSkipped) {
