@@ -16,6 +16,7 @@
 
 #include "base/io/metrics.h"
 #include "client/database.h"
+#include "client/io/hand_over.h"
 #include "client/strategy/position_clock.h"
 #include "shardrouter/routing/bucket_map.h"
 #include "shardrouter/sql/routed_read.h"
@@ -24,10 +25,9 @@
 namespace tidemark::client {
 
 inline constexpr int kAttemptsMax = 4;  // of one write or read: with a healed map, after a hand-over, on another server
-inline constexpr int kScatterAttemptsMax = 20;  // until every bucket has one owner, kHandOverWait apart
+inline constexpr int kScatterAttemptsMax = 40;  // until every bucket has one owner, kHandOverWait apart
 inline constexpr Duration kSettleWait = std::chrono::milliseconds(10);  // for what replicas show before the primary
 inline constexpr int kReplicaShare = 2;  // a replica gets 1/2 of the time that is left, so that the primary has some
-inline constexpr Duration kHandOverWait = std::chrono::milliseconds(30);  // about so long a moving bucket has no owner
 
 // Whom to ask for a read, and for what.
 struct ReadPlan {

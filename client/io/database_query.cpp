@@ -94,6 +94,7 @@ struct DatabaseImpl::Query {
   Instant deadline;
   bool primary_only = false;
   int attempts = 0;
+  int waits = 0;                   // for the end of a hand-over
   std::optional<Error> unsettled;  // why the last try was not good enough
   Callback<Result<Queried>> done;
 };
@@ -153,8 +154,13 @@ void DatabaseImpl::query_again(const QueryPtr& query, const Route& route, const 
     return attempt_query(query);
   }
   if (heal) {
-    if (query->attempts >= kAttemptsMax || heal == BucketMap::Heal::kRefresh) return give_up();
-    if (heal == BucketMap::Heal::kRetry) return attempt_query(query);
+    if (heal == BucketMap::Heal::kWait) {
+      if (++query->waits > kHandOverWaitsMax) return give_up();
+      --query->attempts;
+    } else {
+      if (query->attempts >= kAttemptsMax || heal == BucketMap::Heal::kRefresh) return give_up();
+      return attempt_query(query);
+    }
   } else if (plan.freshness != shardrouter::Freshness::kSettled || error.code != ErrorCode::kAborted) {
     return give_up();
   }

@@ -30,6 +30,7 @@ struct DatabaseImpl::Write {
   Instant deadline;
   std::shared_ptr<Session> session;
   int attempts = 0;
+  int waits = 0;  // for the end of a hand-over
   Callback<Result<Written>> done;
 };
 
@@ -95,9 +96,8 @@ void DatabaseImpl::on_written(const WritePtr& write, const Route& route, Results
 
 // Only a refusal by the guard: then nothing was done.
 bool DatabaseImpl::try_again(const WritePtr& write, const Route& route, const Error& error) {
-  if (write->attempts >= kAttemptsMax) return false;
   const auto heal = heal_route(route, error);
-  if (!heal) return false;
+  if (!heal || (heal != BucketMap::Heal::kWait && write->attempts >= kAttemptsMax)) return false;
   switch (*heal) {
     case BucketMap::Heal::kRetry:
       attempt(write);
@@ -107,7 +107,8 @@ bool DatabaseImpl::try_again(const WritePtr& write, const Route& route, const Er
     case BucketMap::Heal::kWait:
       break;
   }
-  if (steady_now() + kHandOverWait >= write->deadline) return false;
+  if (++write->waits > kHandOverWaitsMax || steady_now() + kHandOverWait >= write->deadline) return false;
+  --write->attempts;
   after(kHandOverWait, [self = shared(), write] { self->attempt(write); });
   return true;
 }

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/io/system_clock.h"
+#include "client/io/hand_over.h"
 #include "client/io/repository_impl.h"
 
 namespace tidemark::client {
@@ -291,10 +292,26 @@ bool RepositoryImpl::settle_from_rows(const FlightPtr& flight, const Load& load,
 
 // The shard says that it does not own the bucket: once the map is healed, the new owner is asked.
 bool RepositoryImpl::reload_refused(const FlightPtr& flight, ShardId shard, const ProvenBucket& bucket) {
-  if (flight->heals++ >= kHealsMax) return false;
   auto asked = database_->owner_of(flight->bucket);
-  if (!asked || !database_->heal(flight->bucket, {shard, asked->epoch}, bucket.refusal())) return false;
+  if (!asked) return false;
+  const shardrouter::BucketRefusal refusal = bucket.refusal();
+  if (!database_->heal(flight->bucket, {shard, asked->epoch}, refusal)) {
+    const bool is_on_its_way = refusal.state == BucketState::kFenced || refusal.state == BucketState::kImporting;
+    return is_on_its_way && reload_after_hand_over(flight);
+  }
+  if (flight->heals++ >= kHealsMax) return false;
   load_flight(flight);
+  return true;
+}
+
+// Nobody owns it for a moment, or the shard that was asked does not know the new owner yet.
+bool RepositoryImpl::reload_after_hand_over(const FlightPtr& flight) {
+  if (++flight->hand_over_waits > kHandOverWaitsMax || steady_now() + kHandOverWait >= flight->leader->deadline)
+    return false;
+  auto timer = std::make_shared<boost::asio::steady_timer>(cache_->context(), kHandOverWait);
+  timer->async_wait([self = shared(), timer, flight](const boost::system::error_code&) {
+    if (!flight->is_settled) self->load_flight(flight);
+  });
   return true;
 }
 

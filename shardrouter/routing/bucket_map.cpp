@@ -4,7 +4,8 @@ namespace tidemark::shardrouter {
 
 std::optional<BucketOwner> BucketMap::find(Bucket bucket) const {
   if (bucket >= owners_.size()) return std::nullopt;
-  return owners_[bucket];
+  const auto guess = guesses_.find(bucket);
+  return guess == guesses_.end() ? owners_[bucket] : guess->second;
 }
 
 void BucketMap::merge(const Topology& topology) {
@@ -17,13 +18,19 @@ void BucketMap::merge(const Topology& topology) {
 }
 
 void BucketMap::learn(Bucket bucket, BucketOwner owner) {
-  if (bucket < owners_.size() && owner.epoch >= owners_[bucket].epoch) owners_[bucket] = owner;
+  if (bucket >= owners_.size() || owner.epoch < owners_[bucket].epoch) return;
+  owners_[bucket] = owner;
+  const auto guess = guesses_.find(bucket);
+  if (guess != guesses_.end() && guess->second.epoch <= owner.epoch) guesses_.erase(guess);
 }
 
 BucketMap::Heal BucketMap::heal(Bucket bucket, ShardId refused_by, BucketEpoch sent_epoch,
                                 const BucketRefusal& refusal) {
+  if (bucket >= owners_.size()) return Heal::kRefresh;
+  const auto guess = guesses_.find(bucket);
+  if (guess != guesses_.end() && guess->second.shard == refused_by && guess->second.epoch <= sent_epoch)
+    guesses_.erase(guess);
   const auto known = find(bucket);
-  if (!known) return Heal::kRefresh;
   // Another answer has healed the map since this write was sent.
   if (known->epoch > sent_epoch && !(known->shard == refused_by && refusal.epoch > known->epoch)) return Heal::kRetry;
   switch (refusal.state) {
@@ -36,6 +43,9 @@ BucketMap::Heal BucketMap::heal(Bucket bucket, ShardId refused_by, BucketEpoch s
       learn(bucket, {*refusal.forward, refusal.epoch});
       return Heal::kRetry;
     case BucketState::kFenced:
+      if (refusal.forward && *refusal.forward != refused_by && refusal.epoch + 1 > known->epoch)
+        guesses_[bucket] = {*refusal.forward, refusal.epoch + 1};
+      return Heal::kWait;
     case BucketState::kImporting:
       return Heal::kWait;
     case BucketState::kAborted:

@@ -4,12 +4,19 @@
 // the shard's own state, and that is enough to find the owner:
 //
 //   map says (0, epoch 1)   shard 0 answers state=moved epoch=3 forward=1   ->   map says (1, epoch 3), kRetry
-//                           shard 0 answers state=fenced …                  ->   nobody owns it for a moment, kWait
+//                           shard 0 answers state=fenced epoch=2 forward=1  ->   nobody owns it for a moment, kWait
 //
-// Invariant: the epoch of a bucket never decreases. Threads: owned by one; not shared. I/O: none.
+// What comes next after a fence is known before it happens: shard 1 with epoch 3, or shard 0 again with epoch 4. Until
+// the hand-over is on disks everywhere shard 0 goes on to say "fenced", so the next question goes to shard 1, as a
+// guess; its refusal ends the guess, and the one after goes to shard 0. So a router is sent on as soon as the new owner
+// takes writes, and asks nobody else for it.
+//
+// Invariant: the epoch of a bucket never decreases (that of a guess may be taken back). Threads: owned by one; not
+// shared. I/O: none.
 #pragma once
 
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "base/topology/topology.h"
@@ -37,7 +44,8 @@ class BucketMap {
 
  private:
   void learn(Bucket bucket, BucketOwner owner);
-  std::vector<BucketOwner> owners_;  // kBucketCount, or empty
+  std::vector<BucketOwner> owners_;                  // kBucketCount, or empty
+  std::unordered_map<Bucket, BucketOwner> guesses_;  // newer than the owners; of buckets that were fenced when asked
 };
 
 }  // namespace tidemark::shardrouter

@@ -1,5 +1,6 @@
 // Database over fake pools: which server is asked, what is believed, when it asks again.
 #include "client/database.h"
+#include "client/io/hand_over.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -212,7 +213,7 @@ TEST_F(DatabaseTest, ABucketWithoutOwnerIsAskedForAgainAndThenRefused) {
   const auto answer = query(7, {.may_use_replica = false});
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, ErrorCode::kFailedPrecondition);
-  EXPECT_EQ(targets().size(), 4u);
+  EXPECT_EQ(targets().size(), static_cast<size_t>(kHandOverWaitsMax) + 1);
 }
 
 TEST_F(DatabaseTest, AReplicaBehindAMoveIsNotAskedTwice) {
