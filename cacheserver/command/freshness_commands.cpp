@@ -72,6 +72,7 @@ void reply_miss(CommandContext& context, const FreshnessState::Miss& miss) {
 struct GetlOptions {
   std::optional<uint64_t> max_stale_ms;
   std::optional<FreshnessState::After> after;
+  std::optional<BucketOwner> owner;  // of the key's bucket, as the client knows it
 };
 
 GetlOptions read_getl_options(ArgumentReader& in) {
@@ -83,15 +84,20 @@ GetlOptions read_getl_options(ArgumentReader& in) {
     } else if (equals_ignore_case(option, "AFTER") && !options.after) {
       auto db_epoch = in.number<DbEpoch>("AFTER's db_epoch");
       options.after = {db_epoch, in.lsn("AFTER's lsn")};
+    } else if (equals_ignore_case(option, "OWNER") && !options.owner) {
+      auto shard = in.number<ShardId>("OWNER's shard");
+      options.owner = {shard, in.number<BucketEpoch>("OWNER's bucket_epoch")};
     } else {
-      in.fail(fmt::format("ERR GETL does not know the option {} here; it takes MAXSTALE ms and AFTER e lsn, each once",
-                          quoted(option)));
+      in.fail(
+          fmt::format("ERR GETL does not know the option {} here; it takes MAXSTALE ms, AFTER e lsn and OWNER p be, "
+                      "each once",
+                      quoted(option)));
     }
   }
   return options;
 }
 
-// GETL key [MAXSTALE ms] [AFTER e lsn]
+// GETL key [MAXSTALE ms] [AFTER e lsn] [OWNER p be]
 void getl(CommandContext& context, Arguments arguments) {
   ArgumentReader in(arguments);
   std::string_view key = in.text("key");
@@ -103,6 +109,11 @@ void getl(CommandContext& context, Arguments arguments) {
   FreshnessState& freshness = context.freshness;
   const BucketOwner& owner = database->owner;
   const ShardTide* tide = freshness.find_shard(owner.shard);
+  // The bucket has moved, and one of us does not know it yet: positions of two logs cannot be compared.
+  if (options.owner && *options.owner != owner) {
+    context.keyspace.count_miss();
+    return reply_bypass(context.reply, "MOVED", bound_ms(freshness.bound(owner.shard, context.now)));
+  }
   const auto verdict =
       options.after ? freshness.translate(owner.shard, *options.after) : FreshnessState::AfterVerdict::kComparable;
   if (verdict != FreshnessState::AfterVerdict::kComparable) {

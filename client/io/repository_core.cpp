@@ -173,8 +173,8 @@ void RepositoryImpl::ask_node(const FlightPtr& flight) {
   const Instant now = steady_now();
   const Duration timeout = std::min(options_.node_timeout, flight->leader->deadline - now);
   cache_->execute(
-      flight->item().key, make_getl(flight->item().key, millis_of(flight->leader->max_stale), flight->after), timeout,
-      false,
+      flight->item().key,
+      make_getl(flight->item().key, millis_of(flight->leader->max_stale), flight->after, flight->owner), timeout, false,
       [self = shared(), flight, now, is_late = false](Result<RespValue> reply) mutable {
         if (std::exchange(is_late, true)) return self->on_late_answer(flight, std::move(reply));
         self->on_node_answer(flight, now, std::move(reply));
@@ -196,6 +196,7 @@ void RepositoryImpl::on_node_answer(const FlightPtr& flight, Instant sent, Resul
     flight->needs_primary = bypass->reason == "EPOCH" || bypass->reason == "LOST";
     return load_without_lease(flight, bypass->reason == "NOTJOINED" ? "notjoined"
                                       : flight->needs_primary       ? "epoch"
+                                      : bypass->reason == "MOVED"   ? "moved"
                                                                     : "behind");
   }
   flight->lease = std::get<GetlMiss>(std::move(*answer));

@@ -67,9 +67,11 @@ struct Flight {
   std::optional<GetlMiss> lease;  // what allows and guides a fill
   std::string_view bypass;        // why the database is asked without a lease; empty: it is a miss, or not asked yet
   int heals = 0;
+  int hand_over_waits = 0;
   bool is_settled = false;
   bool is_filled = false;              // the lease was used
   std::optional<GetlAfter> after;      // as the node was asked
+  std::optional<BucketOwner> owner;    // told to the node, for a session
   bool needs_primary = false;          // for the leader's session
   std::optional<TideOfShard> settled;  // what a node last said of the shard
   std::optional<Xid> next_xid;         // of the primary of `counted_epoch` at the step `counted_at`
@@ -155,6 +157,7 @@ class RepositoryImpl final : public RepositoryCore, public std::enable_shared_fr
   bool settle_from_rows(const FlightPtr& flight, const Load& load, const ProvenRows& rows, const LoadedRows& sorted,
                         bool may_ask_primary);
   bool reload_refused(const FlightPtr& flight, ShardId shard, const ProvenBucket& bucket);
+  bool reload_after_hand_over(const FlightPtr& flight);
   void fill(const FlightPtr& flight, const ProvenValue& value);
   Result<std::string> key_of_row(const Row& row) const;
 

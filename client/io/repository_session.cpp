@@ -47,6 +47,7 @@ bool RepositoryImpl::prepare_for_session(const FlightPtr& flight) {
   const Operation& leader = *flight->leader;
   auto owner = leader.wanted ? database_->owner_of(flight->bucket) : std::nullopt;
   flight->after.reset();
+  flight->owner = owner;
   if (!owner) return true;
   const SessionDemand demand = demand_of(*leader.wanted, owner->shard, leader.asked);
   if (demand.kind == SessionDemand::Kind::kPosition) {

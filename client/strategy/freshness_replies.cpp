@@ -44,12 +44,15 @@ std::unexpected<Error> not_an_answer(const RespValue& reply) {
 
 }  // namespace
 
-std::string make_getl(std::string_view key, std::optional<int64_t> max_stale_ms, std::optional<GetlAfter> after) {
+std::string make_getl(std::string_view key, std::optional<int64_t> max_stale_ms, std::optional<GetlAfter> after,
+                      std::optional<BucketOwner> owner) {
   const std::string numbers[] = {std::to_string(max_stale_ms.value_or(0)), std::to_string(after ? after->db_epoch : 0),
-                                 after ? after->lsn.to_string() : ""};
+                                 after ? after->lsn.to_string() : "", std::to_string(owner ? owner->shard : 0),
+                                 std::to_string(owner ? owner->epoch : 0)};
   std::vector<std::string_view> arguments{"GETL", key};
   if (max_stale_ms) arguments.insert(arguments.end(), {"MAXSTALE", numbers[0]});
   if (after) arguments.insert(arguments.end(), {"AFTER", numbers[1], numbers[2]});
+  if (owner) arguments.insert(arguments.end(), {"OWNER", numbers[3], numbers[4]});
   std::string out;
   append_request(out, arguments);
   return out;

@@ -12,6 +12,7 @@
 
 #include "base/proof/proof.h"
 #include "base/result.h"
+#include "base/topology/topology.h"
 #include "base/wire/resp_value.h"
 
 namespace tidemark::client {
@@ -41,7 +42,7 @@ struct GetlBusy {
   int64_t retry_ms = 0;
 };
 struct GetlBypass {
-  std::string reason;  // NOTJOINED, BEHIND, EPOCH, LOST
+  std::string reason;  // NOTJOINED, BEHIND, EPOCH, LOST, MOVED
 };
 using GetlReply = std::variant<GetlHit, GetlAbsent, GetlMiss, GetlBusy, GetlBypass>;
 
@@ -50,7 +51,9 @@ struct GetlAfter {
   DbEpoch db_epoch = 0;
   Lsn lsn;
 };
-std::string make_getl(std::string_view key, std::optional<int64_t> max_stale_ms, std::optional<GetlAfter> after = {});
+// `owner`: the key's bucket's, as the client knows it; a node that knows another answers BYPASS MOVED.
+std::string make_getl(std::string_view key, std::optional<int64_t> max_stale_ms, std::optional<GetlAfter> after = {},
+                      std::optional<BucketOwner> owner = {});
 // kCorrupt when the reply has no form of the protocol; error replies must be handled before.
 Result<GetlReply> parse_getl(RespValue reply);
 

@@ -15,6 +15,7 @@
 #include "base/io/topology_store_file.h"
 #include "client/io/families_file.h"
 #include "client/repository.h"
+#include "client/session_token.h"
 #include "tools/localcluster/local_cluster.h"
 #include "tools/localcluster/process.h"
 
@@ -107,7 +108,9 @@ class MovesUnderCacheTest : public ::testing::Test {
         return sku;
     }
   }
-  Prices::Answer get(const std::string& sku) { return prices_->sync().get({sku}, {.timeout = 10s, .may_use_replica = false}); }
+  Prices::Answer get(const std::string& sku) {
+    return prices_->sync().get({sku}, {.timeout = 10s, .may_use_replica = false});
+  }
   Result<Written> set_price(const std::string& sku, int price) {
     return prices_->sync().update(
         {sku}, {{kUpsert, {std::to_string(*Prices::bucket_of({sku})), sku, std::to_string(price)}}}, {.timeout = 10s});
@@ -116,13 +119,14 @@ class MovesUnderCacheTest : public ::testing::Test {
     if (!answer) return answer.error().to_string();
     return answer->has_value() ? answer->value() : "absent";
   }
-  std::string state_of(const std::string& sku) {
+  std::string state_of(const std::string& sku) { return verified(sku, "state"); }
+  std::string verified(const std::string& sku, const std::string& field) {
     auto reply = cache_
                      ->async_command("item_price:{" + sku + "}", {"VERIFY", "item_price:{" + sku + "}"},
                                      {.timeout = 5s}, boost::asio::use_future)
                      .get();
     for (size_t i = 0; reply && i + 1 < reply->elements.size(); i += 2)
-      if (reply->elements[i].text == "state") return reply->elements[i + 1].text;
+      if (reply->elements[i].text == field) return reply->elements[i + 1].text;
     return "?";
   }
   template <typename Condition>
@@ -197,6 +201,77 @@ TEST_F(MovesUnderCacheTest, WhatWasAcknowledgedIsReadAtOnceThroughEveryMove) {
   reader.join();
   EXPECT_GT(reads, 50);
   EXPECT_EQ(text(get(sku)), std::to_string(acknowledged));
+}
+
+// The hand-over has happened, the source has not heard of it, and the topology says nothing.
+TEST_F(MovesUnderCacheTest, WhoeverIsRefusedByAFenceIsSentOnBeforeTheSourceKnowsOfTheHandOver) {
+  const std::string sku = sku_on_shard_0(5);
+  const Bucket bucket = *Prices::bucket_of({sku});
+  ASSERT_TRUE(set_price(sku, 1));
+  ASSERT_FALSE(move(bucket, 1, {"--no-guardian", "--id", "unaware"}, "after flip"));
+  EXPECT_EQ(load_topology()->buckets[bucket].shard, 0);
+  EXPECT_EQ(cluster_->psql("s0-primary", "SELECT state FROM shard.bucket WHERE bucket = " + std::to_string(bucket))
+                .value_or(""),
+            "fenced");
+  const auto written = set_price(sku, 2);
+  EXPECT_TRUE(written) << written.error().to_string();
+  EXPECT_EQ(text(get(sku)), "2");
+  EXPECT_EQ(load_topology()->buckets[bucket].shard, 0) << "nobody has told it yet";
+  ASSERT_TRUE(move(bucket, 1));
+  EXPECT_EQ(text(get(sku)), "2");
+}
+
+// The node believes in the old owner still, and its log's positions are far beyond those of the new one.
+TEST_F(MovesUnderCacheTest, ASessionSeesItsWriteThroughANodeThatHasNotHeardOfTheMove) {
+  const std::string sku = sku_on_shard_0(6);
+  const Bucket bucket = *Prices::bucket_of({sku});
+  ASSERT_TRUE(set_price(sku, 1));
+  ASSERT_TRUE(becomes_a_hit(sku));
+  ASSERT_TRUE(cluster_->psql("s0-primary",
+                             "SELECT count(pg_logical_emit_message(false, 'x', repeat('y', 100000))) FROM "
+                             "generate_series(1, 300)"));
+  ASSERT_TRUE(eventually([&] {
+    const auto there = cluster_->psql("s1-primary", "SELECT pg_current_wal_insert_lsn()").value_or("");
+    const auto tide = Lsn::parse(verified(sku, "complete_through"));
+    return tide && *tide > *Lsn::parse(there.substr(0, there.find('\n')));
+  }));
+  ASSERT_FALSE(move(bucket, 1, {"--no-guardian", "--id", "untold"}, "before publish map"));
+  ASSERT_EQ(state_of(sku), "value");
+  ASSERT_TRUE(cluster_->pause("invalidator"));
+  auto session = std::make_shared<Session>();
+  // Written without a word to the node: only the session knows.
+  const auto written = database_
+                           ->async_write({bucket}, {{kUpsert, {std::to_string(bucket), sku, "2"}}},
+                                         {.timeout = 10s, .session = session}, boost::asio::use_future)
+                           .get();
+  ASSERT_TRUE(written) << written.error().to_string();
+  const auto answer = prices_->sync().get({sku}, {.timeout = 10s, .may_use_replica = false, .session = session});
+  EXPECT_EQ(text(answer), "2");
+  EXPECT_NE(answer->origin(), Origin::kNode);
+  ASSERT_TRUE(cluster_->resume("invalidator"));
+  ASSERT_TRUE(move(bucket, 1));
+}
+
+// A replica of the new owner that has not replayed the hand-over is behind the commits of the old one, however far its
+// log is.
+TEST_F(MovesUnderCacheTest, AReplicaThatHasNotReplayedTheHandOverFillsNothing) {
+  const std::string sku = sku_on_shard_0(8);
+  const Bucket bucket = *Prices::bucket_of({sku});
+  ASSERT_TRUE(set_price(sku, 1));
+  ASSERT_FALSE(move(bucket, 1, {"--no-guardian", "--id", "behind"}, "after verify"));  // the replica has price 1
+  ASSERT_TRUE(eventually([&] {
+    return cluster_->psql("s1-replica1", "SELECT price FROM item WHERE sku = '" + sku + "'").value_or("") == "1";
+  }));
+  ASSERT_TRUE(cluster_->pause_replay("s1-replica1"));
+  ASSERT_TRUE(set_price(sku, 2));  // the last commit of the old owner
+  ASSERT_TRUE(move(bucket, 1));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(text(prices_->sync().get({sku}, {.timeout = 10s})), "2") << "a replica may be asked, and has 1";
+    EXPECT_EQ(text(prices_->sync().get({sku}, {.timeout = 10s, .max_stale = kAnyStaleness})), "2");
+  }
+  ASSERT_TRUE(cluster_->resume_replay("s1-replica1"));
+  ASSERT_TRUE(becomes_a_hit(sku));
+  EXPECT_EQ(text(get(sku)), "2");
 }
 
 TEST_F(MovesUnderCacheTest, TheCopyInvalidatesNothingAndTheHandOverOnlyItsBucket) {

@@ -139,8 +139,9 @@ TEST_F(FreshnessCommands, GetlRefusesKeysWithoutADatabase) {
 TEST_F(FreshnessCommands, GetlNamesWhatIsWrongWithItsOptions) {
   EXPECT_EQ(run({"getl", kKey, "MAXSTALE", "-1"}), "-ERR MAXSTALE '-1' is not a number from 0 to 315360000000\r\n");
   EXPECT_EQ(run({"getl", kKey, "MAXSTALE"}), "-ERR MAXSTALE is missing\r\n");
-  EXPECT_EQ(run({"getl", kKey, "NOW"}),
-            "-ERR GETL does not know the option 'NOW' here; it takes MAXSTALE ms and AFTER e lsn, each once\r\n");
+  EXPECT_EQ(
+      run({"getl", kKey, "NOW"}),
+      "-ERR GETL does not know the option 'NOW' here; it takes MAXSTALE ms, AFTER e lsn and OWNER p be, each once\r\n");
 }
 
 // ---- GETL AFTER: what a session has written or read
@@ -182,6 +183,18 @@ TEST_F(FreshnessCommands, GetlAfterOfAnotherEpochIsNotCompared) {
   for (const char* epoch : {"0", "2"}) {
     EXPECT_EQ(run({"getl", kKey, "AFTER", epoch, "0/1"}), "*3\r\n$6\r\nBYPASS\r\n$5\r\nEPOCH\r\n:-1\r\n");
   }
+}
+
+TEST_F(FreshnessCommands, GetlForASessionThatKnowsAnotherOwnerOfTheBucketIsNotCompared) {
+  join();
+  run({"setv", kKey, lease_of(kKey), "R:7:1:4:0/180", "v"});
+  EXPECT_TRUE(run({"getl", kKey, "AFTER", "1", "0/180", "OWNER", "7", "4"}).starts_with("*6\r\n$3\r\nHIT\r\n"));
+  // A position of another shard's log may be below any of this one's and say nothing.
+  EXPECT_EQ(run({"getl", kKey, "AFTER", "1", "0/1", "OWNER", "8", "6"}),
+            "*3\r\n$6\r\nBYPASS\r\n$5\r\nMOVED\r\n:-1\r\n");
+  EXPECT_EQ(run({"getl", kKey, "OWNER", "7", "5"}), "*3\r\n$6\r\nBYPASS\r\n$5\r\nMOVED\r\n:-1\r\n");
+  EXPECT_EQ(run({"getl", kKey, "OWNER", "7", "3"}), "*3\r\n$6\r\nBYPASS\r\n$5\r\nMOVED\r\n:-1\r\n");
+  EXPECT_EQ(run({"getl", kKey, "OWNER", "7"}), "-ERR OWNER's bucket_epoch is missing\r\n");
 }
 
 TEST_F(FreshnessCommands, GetlAfterBypassesUntilTheShardIsJoined) {

@@ -92,8 +92,8 @@ TEST_F(RepositorySessionTest, TheNodeIsAskedForWhatTheSessionHas) {
   node_->entries["product:{bash}"] = cached("shell");
   node_->complete_through = "0/950";
   EXPECT_EQ(describe(read(session_that_wrote("0/950"))), "shell@node");
-  EXPECT_EQ(node_->of("GETL")[0],
-            (FakeNode::Request{"GETL", "product:{bash}", "MAXSTALE", "60000", "AFTER", "7", "0/950"}));
+  EXPECT_EQ(node_->of("GETL")[0], (FakeNode::Request{"GETL", "product:{bash}", "MAXSTALE", "60000", "AFTER", "7",
+                                                     "0/950", "OWNER", "0", "1"}));
 }
 
 TEST_F(RepositorySessionTest, ANodeThatIsNotThereYetIsAMiss) {

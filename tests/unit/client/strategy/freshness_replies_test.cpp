@@ -33,6 +33,7 @@ TEST(Getl, ReadsEveryAnswer) {
 
 TEST(Getl, CarriesWhatASessionNeeds) {
   EXPECT_EQ(make_getl("k", std::nullopt, GetlAfter{3, Lsn{0x500}}), make_request({"GETL", "k", "AFTER", "3", "0/500"}));
+  EXPECT_EQ(make_getl("k", std::nullopt, {}, BucketOwner{2, 7}), make_request({"GETL", "k", "OWNER", "2", "7"}));
   EXPECT_EQ(make_getl("k", 250, GetlAfter{3, Lsn{0x500}}),
             make_request({"GETL", "k", "MAXSTALE", "250", "AFTER", "3", "0/500"}));
 }
