@@ -274,6 +274,56 @@ TEST_F(MovesUnderCacheTest, AReplicaThatHasNotReplayedTheHandOverFillsNothing) {
   EXPECT_EQ(text(get(sku)), "2");
 }
 
+// While its bucket is copied a row lies on two shards, and after the hand-over too.
+TEST_F(MovesUnderCacheTest, AScatterReadShowsEachRowOnceWhileItsBucketMoves) {
+  constexpr int kRows = 40;
+  std::vector<std::string> skus{sku_on_shard_0(20)};
+  while (skus.size() < kRows) skus.push_back(sku_on_shard_0(20 + static_cast<int>(skus.size()), skus.front()));
+  const Bucket bucket = *Prices::bucket_of({skus.front()});
+  for (int i = 0; i < kRows; ++i) ASSERT_TRUE(set_price(skus[static_cast<size_t>(i)], 1'000'000 + i));
+  std::atomic<bool> is_over{false};
+  std::atomic<int> answers{0};
+  const auto ask = [&](ScatterQuery query) {
+    query.params = {"1000000"};
+    return database_
+        ->async_scatter(std::move(query), {.timeout = 20s, .may_use_replica = false}, boost::asio::use_future)
+        .get();
+  };
+  const shardrouter::OrderColumn by_price{"price", shardrouter::OrderColumn::Kind::kInteger, true};
+  const shardrouter::OrderColumn by_bucket{"bucket", shardrouter::OrderColumn::Kind::kInteger};
+  std::thread reader([&] {
+    while (!is_over) {
+      const auto rows = ask({.sql = "SELECT bucket, sku, price FROM item WHERE price >= $1::bigint",
+                             .order_by = {by_price},
+                             .limit = kRows / 2});
+      ASSERT_TRUE(rows) << rows.error().to_string();
+      ASSERT_EQ(rows->rows.rows.size(), kRows / 2u);
+      for (size_t i = 0; i < rows->rows.rows.size(); ++i)
+        ASSERT_EQ(rows->rows.rows[i][2], std::to_string(1'000'000 + kRows - 1 - static_cast<int>(i)));
+      const auto sums = ask({.sql = "SELECT bucket, count(*) AS n, sum(price) AS total, min(price) AS lowest, "
+                                    "max(price) AS highest FROM item WHERE price >= $1::bigint GROUP BY bucket",
+                             .order_by = {by_bucket},
+                             .limit = 100});
+      ASSERT_TRUE(sums) << sums.error().to_string();
+      ASSERT_EQ(sums->rows.rows.size(), 1u) << "a bucket is counted on one shard only";
+      const auto& row = sums->rows.rows.front();
+      ASSERT_EQ(row[1], std::to_string(kRows));
+      ASSERT_EQ(row[2], std::to_string(1'000'000LL * kRows + kRows * (kRows - 1) / 2));
+      ASSERT_EQ(row[3], "1000000");
+      ASSERT_EQ(row[4], std::to_string(1'000'000 + kRows - 1));
+      ++answers;
+    }
+  });
+  for (const int target : {1, 0}) EXPECT_TRUE(move(bucket, target));
+  // Copied, and handed over but not cleaned up: rows of the same bucket on both shards for as long as one likes.
+  EXPECT_TRUE(move(bucket, 1, {"--id", "both", "--hold"}));
+  const int before = answers;
+  EXPECT_TRUE(eventually([&] { return answers > before + 3; }));
+  is_over = true;
+  reader.join();
+  EXPECT_GT(answers, 5);
+}
+
 TEST_F(MovesUnderCacheTest, TheCopyInvalidatesNothingAndTheHandOverOnlyItsBucket) {
   const std::string written = sku_on_shard_0(2);
   const std::string idle = sku_on_shard_0(3, written);
