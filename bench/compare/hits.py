@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 
 from . import servers
-from .figures import next_limit, size
+from .figures import median, next_limit, size
 from .load import OPERATIONS_PER_SECOND
 from .servers import Failure, Server, attempt
 from .table import markdown_table
@@ -14,6 +14,8 @@ from .table import markdown_table
 TITLE = "Hit ratio at equal memory"
 TOLERANCE = 0.02
 TRIES_MAX = 6
+CLOSE = 0.01          # of the hit ratio: where two lead by less, all are replayed anew and medians count
+FURTHER_REPLAYS = 4
 RSS_LEAST = 64 << 20  # below, the processes themselves weigh too much
 SHARES = (0.1, 0.3)   # of all bytes of a real trace
 FIRST_SHARE = 0.85    # of the RSS wanted: the limit tried first, of a server of which nothing is known
@@ -85,19 +87,38 @@ def weigh(path):
 
 
 def compare(settings, generator, result, progress, kinds, *, trace, label, target, options, largest):
+    def replayed(kind, limit, number):
+        progress(f"{label}, RSS {size(target)}: {kind.name}, replay {number} with a limit of {size(limit)}")
+        with Server(kind, settings.server_cpu, limit, largest, settings.priority) as server:
+            figures = generator.run(server, replay=trace, **options)
+        return {"trace": label, "target": target, "server": kind.name, "limit": limit, "rss_bytes": figures["rss_bytes"],
+                **{key: figures[key] for key in ("requests", "hits", "hit_ratio", "byte_hit_ratio", "refused")}}
+
+    found = {}
     for kind in kinds:
         before = [row["limit"] / row["target"] for row in result["rows"] if row["server"] == kind.name]
         first = int(target * (before[-1] if before else FIRST_SHARE))
+        row = attempt(result, kind.name, lambda kind=kind, first=first: at_equal_rss(lambda limit, number: replayed(kind, limit, number), first, target))
+        if row:
+            found[kind] = row
+    if is_close(found.values()):
+        for kind, row in found.items():
+            more = [attempt(result, kind.name, lambda kind=kind, row=row, i=i: replayed(kind, row["limit"], i + 2)) for i in range(FURTHER_REPLAYS)]
+            found[kind] = median_of([row, *filter(None, more)])
+    result["rows"] += found.values()
 
-        def replayed(limit, number, kind=kind):
-            progress(f"{label}, RSS {size(target)}: {kind.name}, try {number} with a limit of {size(limit)}")
-            with Server(kind, settings.server_cpu, limit, largest, settings.priority) as server:
-                figures = generator.run(server, replay=trace, **options)
-            return {"trace": label, "target": target, "server": kind.name, "limit": limit, "rss_bytes": figures["rss_bytes"],
-                    **{key: figures[key] for key in ("requests", "hits", "hit_ratio", "byte_hit_ratio", "refused")}}
 
-        row = attempt(result, kind.name, lambda first=first, replayed=replayed: at_equal_rss(replayed, first, target))
-        result["rows"] += [row] if row else []
+def is_close(rows):
+    """Policies and servers throw dice: a lead this small says nothing in one replay. That all hit alike is no lead."""
+    best, second = [*sorted((row["hit_ratio"] for row in rows), reverse=True), 0, 0][:2]
+    return 0 < best - second < CLOSE * best
+
+
+def median_of(rows):
+    """The replay in the middle of those of one server at one limit."""
+    middle = sorted(rows, key=lambda row: row["hit_ratio"])[(len(rows) - 1) // 2]
+    return dict(middle, replays=len(rows), least=min(row["hit_ratio"] for row in rows), most=max(row["hit_ratio"] for row in rows),
+                rss_bytes=int(median([row["rss_bytes"] for row in rows])))
 
 
 def at_equal_rss(replayed, limit, target):
@@ -120,6 +141,10 @@ def everything_fits(row, before):
     return before is not None and row["limit"] > before["limit"] and row["hits"] == before["hits"] and row["rss_bytes"] < row["limit"]
 
 
+def range_of(row):
+    return f" ({row['least']:.4f}-{row['most']:.4f})" if row.get("replays", 1) > 1 else ""
+
+
 def markdown(result):
     names = list(dict.fromkeys(row["server"] for row in result["rows"]))
     body, off = [], 0
@@ -131,11 +156,13 @@ def markdown(result):
             row = of.get(name)
             is_off = row is not None and abs(row["rss_bytes"] - target) > TOLERANCE * target
             off += is_off
-            text = "-" if row is None else f"{row['hit_ratio']:.4f}" + (f" (RSS {size(row['rss_bytes'])})" if is_off else "")
+            text = "-" if row is None else f"{row['hit_ratio']:.4f}" + range_of(row) + (f" (RSS {size(row['rss_bytes'])})" if is_off else "")
             cells.append(f"**{text}**" if row is not None and row["hit_ratio"] == best else text)
         body.append([trace, size(target), *cells])
     note = f"Each server's limit was set so that its RSS after the replay is the stated one within {TOLERANCE:.0%}"
     note += "; where that did not succeed, the RSS stands beside. " if off else ". "
+    if any(row.get("replays", 1) > 1 for row in result["rows"]):
+        note += f"Where two lead by less than {CLOSE:.0%}, figures are medians of {FURTHER_REPLAYS + 1} replays of each server (least-most). "
     refused = sorted({row["server"] for row in result["rows"] if row["refused"]})
     if refused:
         note += f"Some values were too large for: {', '.join(refused)}; those keys keep missing. "

@@ -148,6 +148,18 @@ class SectionsTest(unittest.TestCase):
         self.assertEqual(hits.at_equal_rss(lambda limit, number: asked.append(limit) or {"limit": limit, "rss_bytes": 1 << 20, "hits": 7}, 85 << 20, 100 << 20)["hits"], 7)
         self.assertEqual(len(asked), 2)
 
+    def test_a_small_lead_is_replayed_and_a_median_counts(self):
+        rows = [{"hit_ratio": h, "rss_bytes": r} for h, r in ((0.7046, 5), (0.7099, 7), (0.7069, 9))]
+        self.assertTrue(hits.is_close(rows))
+        self.assertFalse(hits.is_close([{"hit_ratio": 0.7}, {"hit_ratio": 0.6}]))
+        self.assertFalse(hits.is_close([{"hit_ratio": 0.7}, {"hit_ratio": 0.7}]))
+        self.assertFalse(hits.is_close([]) or hits.is_close([{"hit_ratio": 0.7}]))
+        row = {**sections()["hits"]["rows"][0], **hits.median_of(rows), "rss_bytes": 64 << 20}
+        self.assertEqual((row["hit_ratio"], row["replays"]), (0.7069, 3))
+        text = hits.markdown({"rows": [row]})
+        self.assertIn("| shifting | 64 MiB | **0.7069 (0.7046-0.7099)** |", text)
+        self.assertIn("medians of 5 replays", text)
+
     def test_the_price_of_a_policy_is_a_median(self):
         names = [("eviction_hit/lru", 9.0, 0.25), ("eviction_hit/lru", 8.4, 0.25), ("eviction_hit/lru", 1.0, 0.25), ("eviction_replace/lru", 90.6, None),
                  ("eviction_nothing", 3.2, None)]
