@@ -1,6 +1,7 @@
 #include "base/wire/request_parser.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <optional>
@@ -44,9 +45,15 @@ int hex_digit(char c) {
   return -1;
 }
 
-bool give_up(std::vector<std::string_view>& arguments, size_t begin) {
-  arguments.resize(begin);
-  return false;
+// The second to fifth digit of a length; `at` then stands at the '\r' behind them. False: they are not all there, or
+// there are more.
+bool read_more_digits(const char*& at, const char* end, size_t& bytes) {
+  constexpr int kDigitsMax = 5;
+  for (int digits = 1; at != end && *at >= '0' && *at <= '9'; ++at) {
+    if (digits++ == kDigitsMax) return false;
+    bytes = bytes * 10 + static_cast<size_t>(*at - '0');
+  }
+  return at != end && *at == '\r';
 }
 
 char unescape(char c) {
@@ -139,31 +146,34 @@ RequestParser::Step RequestParser::broken(std::string_view text) {
 
 // The usual request: whole, up to nine arguments, none of them large. Whatever else it is, read_array has the word.
 bool RequestParser::read_short(std::string_view& input, RequestBatch& batch) {
-  constexpr size_t kBulkDigitsMax = 5;
+  constexpr size_t kCountMax = 9;
+  constexpr std::ptrdiff_t kHeadBytes = 4;      // "*3\r\n"
+  constexpr std::ptrdiff_t kArgumentBytes = 7;  // at least: "$1\r\nx\r\n"
   const char* at = input.data();
   const char* const end = at + input.size();
-  if (end - at < 4 || at[0] != '*' || at[1] < '1' || at[1] > '9' || at[2] != '\r') return false;
+  if (end - at < kHeadBytes + kArgumentBytes || at[0] != '*' || at[1] < '1' || at[1] > '9' || at[2] != '\r')
+    return false;
   const auto count = static_cast<size_t>(at[1] - '0');
-  at += 4;
-  std::vector<std::string_view>& arguments = batch.arguments_;
-  const size_t begin = arguments.size();
+  at += kHeadBytes;
   const size_t bytes_max = limits_.bulk_bytes_max;
-  arguments.resize(begin + count);
-  std::string_view* argument = arguments.data() + begin;
-  for (std::string_view* const behind = argument + count; argument != behind; ++argument) {
-    if (end - at < 4 || at[0] != '$' || at[1] < '1' || at[1] > '9') return give_up(arguments, begin);
+  struct Argument {
+    const char* begin;
+    size_t size;
+  };
+  std::array<Argument, kCountMax> arguments;
+  for (size_t i = 0; i < count; ++i) {
+    if (end - at < kArgumentBytes || at[0] != '$' || at[1] < '1' || at[1] > '9') return false;
     auto bytes = static_cast<size_t>(at[1] - '0');
-    const char* const digits = at + 1;
-    for (at += 2; at != end && *at >= '0' && *at <= '9'; ++at) {
-      if (at - digits == kBulkDigitsMax) return give_up(arguments, begin);
-      bytes = bytes * 10 + static_cast<size_t>(*at - '0');
-    }
-    const auto left = static_cast<size_t>(end - at);
-    if (left < bytes + 4 || *at != '\r' || bytes > bytes_max) return give_up(arguments, begin);
-    *argument = {at + 2, bytes};
+    at += 2;
+    if (*at != '\r' && !read_more_digits(at, end, bytes)) return false;
+    if (static_cast<size_t>(end - at) < bytes + 4 || bytes > bytes_max) return false;
+    arguments[i] = {at + 2, bytes};
     at += bytes + 4;
   }
-  batch.ends_.push_back(batch.arguments_.size());
+  std::vector<std::string_view>& all = batch.arguments_;
+  if (all.capacity() - all.size() < count) all.reserve(std::max(all.capacity() * 2, all.size() + kCountMax));
+  for (size_t i = 0; i < count; ++i) all.push_back({arguments[i].begin, arguments[i].size});
+  batch.ends_.push_back(all.size());
   input.remove_prefix(static_cast<size_t>(at - input.data()));
   return true;
 }

@@ -32,7 +32,7 @@ char* put_line_end(char* at) {
   return at + 2;
 }
 
-char* put_header(char* at, char type, int64_t number) {
+inline char* put_header(char* at, char type, int64_t number) {
   *at = type;
   return put_line_end(put_number(at + 1, number));
 }
@@ -41,6 +41,13 @@ char* put_header(char* at, char type, int64_t number) {
 
 void RespWriter::header(char type, int64_t number) {
   append_in_place(*out_, kNumberBytesMax + 3, [&](char* at) { return put_header(at, type, number); });
+}
+
+void RespWriter::ok() {
+  append_in_place(*out_, 5, [](char* at) {
+    std::memcpy(at, "+OK\r\n", 5);
+    return at + 5;
+  });
 }
 
 void RespWriter::simple(std::string_view text) {

@@ -17,7 +17,7 @@ class RespWriter {
   void set_protocol(int protocol) { protocol_ = protocol; }
   std::string& buffer() { return *out_; }
 
-  void ok() { out_->append("+OK\r\n"); }
+  void ok();
   void simple(std::string_view text);
   void error(std::string_view text);  // "ERR syntax error"; CR and LF in it become spaces
   void integer(int64_t value);

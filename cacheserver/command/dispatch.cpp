@@ -95,8 +95,18 @@ bool check_key_sizes(CommandContext& context, const CommandSpec& spec, Arguments
   return true;
 }
 
+// A node that forwards has brought the request to the worker of its keys before.
+bool may_be_elsewhere(const CommandContext& context) {
+  return context.worker.is_clustered() && !context.worker.forwards();
+}
+
+bool may_be_protected(const CommandContext& context, const CommandSpec& spec) {
+  return context.worker.has_database_families() && (spec.flags & (kWrite | kAllowsFamily)) == kWrite;
+}
+
 bool may_run(CommandContext& context, const CommandSpec& spec, Arguments arguments) {
-  return check_arity(context, spec, arguments) && check_user(context, spec) && check_keys(context, spec, arguments) &&
+  return check_arity(context, spec, arguments) && check_user(context, spec) &&
+         ((!may_be_elsewhere(context) && !may_be_protected(context, spec)) || check_keys(context, spec, arguments)) &&
          check_key_sizes(context, spec, arguments) && check_memory(context, spec);
 }
 
@@ -134,14 +144,12 @@ std::string unknown_command_error(Arguments arguments) {
 
 bool check_keys(CommandContext& context, const CommandSpec& spec, Arguments arguments) {
   if (spec.first_key == 0) return true;
-  // A node that forwards has brought the request to the worker of its keys before.
-  bool is_clustered = context.worker.is_clustered() && !context.worker.forwards();
-  bool may_be_protected = context.worker.has_database_families() && (spec.flags & (kWrite | kAllowsFamily)) == kWrite;
-  if (!is_clustered && !may_be_protected) return true;
+  const bool checks_slots = may_be_elsewhere(context), checks_families = may_be_protected(context, spec);
+  if (!checks_slots && !checks_families) return true;
   KeyPositions positions = key_positions(spec, arguments.size());
   if (positions.empty()) return true;
-  if (is_clustered && !check_slots(context, positions, arguments)) return false;
-  return !may_be_protected || check_families(context, positions, arguments);
+  if (checks_slots && !check_slots(context, positions, arguments)) return false;
+  return !checks_families || check_families(context, positions, arguments);
 }
 
 void Dispatcher::execute(CommandContext& context, CommandTable::Found found, Arguments arguments) const {

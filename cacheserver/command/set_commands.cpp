@@ -90,6 +90,10 @@ void set_with_time(CommandContext& context, Arguments arguments, TimeUnit unit, 
 
 void set_command(CommandContext& context, Arguments arguments) {
   const std::string_view key = arguments[1], value = arguments[2];
+  if (arguments.size() == 3) [[likely]] {
+    if (was_stored(context, context.keyspace.put(key, value, context.now))) context.reply.ok();
+    return;
+  }
   auto options = read_options(context, arguments.subspan(3), OptionsOf::kSet);
   if (!options) return;
   Keyspace::PutOptions put{.keep_expiry = options->keeps_expiry};

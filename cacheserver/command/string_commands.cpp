@@ -54,8 +54,7 @@ void mget_command(CommandContext& context, Arguments arguments) {
   for (size_t begin = 0; begin < keys.size(); begin += kKeysAtOnce) {
     const Arguments some = keys.subspan(begin, std::min(kKeysAtOnce, keys.size() - begin));
     for (size_t i = 0; i < some.size(); ++i) refs[i] = context.keyspace.recall(some[i]);
-    for (size_t i = 0; i < some.size(); ++i) context.keyspace.prefetch_place(refs[i]);
-    for (size_t i = 0; i < some.size(); ++i) context.keyspace.prefetch_entry(refs[i]);
+    context.keyspace.prefetch({refs.data(), some.size()});
     context.keyspace.expect({refs.data(), some.size()});
     for (std::string_view key : some) reply_value_or_null(context, read_entry(context, key));
     context.keyspace.expect({});

@@ -57,9 +57,8 @@ void Entry::set_value_size(size_t size) {
   }
 }
 
-const char* Entry::value_begin() const {
-  const char* inside = key_begin() + key_bytes();
-  return is_far() ? far_value()->data() : inside;
+const char* Entry::far_begin() const {
+  return far_value()->data();
 }
 
 FarValue* Entry::far_value() const {

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string_view>
 
@@ -56,6 +57,16 @@ struct EntryClaims {
 
 class FarValue;
 
+// Most keys are short: two loads each instead of a call.
+inline bool are_same_bytes(const char* a, const char* b, size_t size) {
+  constexpr size_t kWord = sizeof(uint64_t);
+  if (size >= kWord && size <= 2 * kWord) [[likely]] {
+    const size_t last = size - kWord;
+    return load_at<uint64_t>(a) == load_at<uint64_t>(b) && load_at<uint64_t>(a + last) == load_at<uint64_t>(b + last);
+  }
+  return size == 0 || std::memcmp(a, b, size) == 0;
+}
+
 class Entry : public ItemHead {
  public:
   // What decides the size of an entry.
@@ -74,6 +85,9 @@ class Entry : public ItemHead {
   Entry& operator=(const Entry&) = delete;
 
   std::string_view key() const { return {key_begin(), key_bytes()}; }
+  bool has_key(std::string_view other) const {
+    return key_bytes() == other.size() && are_same_bytes(key_begin(), other.data(), other.size());
+  }
   std::string_view value() const { return {value_begin(), value_bytes()}; }
   char* value_mutable() { return const_cast<char*>(value_begin()); }
   ValueType type() const { return static_cast<ValueType>(marks >> kTypeShift); }
@@ -97,6 +111,11 @@ class Entry : public ItemHead {
 
   bool is_far() const { return kind_of(*this) == BlockKind::kFar; }
   FarValue* far_value() const;  // requires is_far()
+  // Text as it came, of so many bytes, in its block, without sections: overwriting it changes nothing but the bytes.
+  bool is_plain_text(size_t size) const {
+    constexpr unsigned kOther = kBlockHasExpiry | kBlockHasClaims | 3u << kBlockKindShift;
+    return (block & kOther) == 0 && value_size == size && marks < (1u << kEncodingShift);
+  }
 
   // Makes an entry of a fresh block, whose heap bits stay; sections are zero. Key and value are the caller's to write,
   // who owns the table that the entry goes into.
@@ -120,7 +139,11 @@ class Entry : public ItemHead {
   char* key_mutable() { return const_cast<char*>(key_begin()); }
   size_t key_bytes() const { return is_wide() ? load_at<uint32_t>(bytes() + sizeof(ItemHead)) : key_size; }
   size_t value_bytes() const { return is_wide() ? load_at<uint32_t>(bytes() + sizeof(ItemHead) + 4) : value_size; }
-  const char* value_begin() const;
+  const char* value_begin() const {
+    const char* inside = key_begin() + key_bytes();
+    return is_far() ? far_begin() : inside;
+  }
+  const char* far_begin() const;
   Shape shape() const {
     return {.key_size = key_bytes(),
             .value_size = value_bytes(),

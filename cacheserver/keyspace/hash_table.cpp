@@ -1,9 +1,5 @@
 #include "cacheserver/keyspace/hash_table.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -16,23 +12,10 @@ namespace tidemark::cacheserver {
 namespace {
 
 constexpr size_t kPlaces = TableGroup::kPlaces;
-constexpr uint32_t kPlaceBits = (1u << kPlaces) - 1;
-
-// One bit per place whose tag is `tag`.
-uint32_t matches(const TableGroup& group, uint8_t tag) {
-#ifdef __SSE2__
-  const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(group.tags));
-  const __m128i wanted = _mm_set1_epi8(static_cast<char>(tag));
-  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(tags, wanted))) & kPlaceBits;
-#else
-  uint32_t bits = 0;
-  for (size_t i = 0; i < kPlaces; ++i) bits |= static_cast<uint32_t>(group.tags[i] == tag) << i;
-  return bits;
-#endif
-}
+constexpr uint32_t kPlaceBits = TableGroup::kPlaceBits;
 
 uint32_t free_places(const TableGroup& group) {
-  return matches(group, 0);
+  return group.places_with(0);
 }
 uint32_t used_places(const TableGroup& group) {
   return ~free_places(group) & kPlaceBits;
@@ -43,10 +26,6 @@ void for_each_place(const TableGroup& group, Visit visit) {
   for (uint32_t bits = used_places(group); bits != 0; bits &= bits - 1) {
     visit(static_cast<size_t>(std::countr_zero(bits)));
   }
-}
-
-size_t group_index(uint64_t position, size_t count) {
-  return static_cast<size_t>((position * count) >> 32);
 }
 
 // The first position that belongs to group `index` of `count`.
@@ -63,51 +42,42 @@ TableGroup* groups_in(ItemHead& raw) {
 
 // --- lookups ---------------------------------------------------------------------------------------------------------
 
-HashTable::Array HashTable::array_of(uint32_t position) const {
-  if (next_ != nullptr && group_index(position, group_count_) < moved_) return {next_, next_count_};
-  return {groups_, group_count_};
-}
-
 void HashTable::prefetch(const KeyRef& ref) const {
   if (groups_ == nullptr) return;
   const Array array = array_of(ref.position());
-  __builtin_prefetch(&array.groups[group_index(ref.position(), array.count)]);
+  __builtin_prefetch(&array.groups[group_at(ref.position(), array.count)]);
 }
 
-void HashTable::prefetch_entry(const KeyRef& ref) const {
-  if (size_ == 0) return;
-  const Array array = array_of(ref.position());
-  const TableGroup& group = array.groups[group_index(ref.position(), array.count)];
-  const uint32_t bits = matches(group, ref.tag());
-  if (bits == 0) return;
+// The entry that is most likely meant. False: no entry of the group has this tag.
+bool HashTable::prefetch_tagged(const TableGroup& group, uint8_t tag) const {
+  const uint32_t bits = group.places_with(tag);
+  if (bits == 0) return false;
   const auto* bytes = reinterpret_cast<const char*>(&context_->heap->at(group.ids[std::countr_zero(bits)]));
   __builtin_prefetch(bytes);
   __builtin_prefetch(bytes + sizeof(TableGroup));  // a short value ends on the next line
+  return true;
 }
 
-ItemId HashTable::find(const KeyRef& ref) const {
-  if (size_ == 0) return kNoItem;
+bool HashTable::prefetch_entry(const KeyRef& ref) const {
+  if (size_ == 0) return true;
   const Array array = array_of(ref.position());
-  const uint8_t tag = ref.tag();
-  size_t index = group_index(ref.position(), array.count);
-  for (size_t passed = 0; passed < array.count; ++passed, index = after(index, array)) {
-    const TableGroup& group = array.groups[index];
-    for (uint32_t bits = matches(group, tag); bits != 0; bits &= bits - 1) {
-      const ItemId id = group.ids[std::countr_zero(bits)];
-      if (entry(id).key() == ref.key) return id;
-    }
-    if (group.overflow == 0) [[likely]]
-      break;
-  }
-  return kNoItem;
+  const size_t home = group_at(ref.position(), array.count);
+  if (prefetch_tagged(array.groups[home], ref.tag()) || array.groups[home].overflow == 0) return true;
+  __builtin_prefetch(&array.groups[after(home, array)]);
+  return false;
+}
+
+void HashTable::prefetch_entry_behind(const KeyRef& ref) const {
+  const Array array = array_of(ref.position());
+  prefetch_tagged(array.groups[after(group_at(ref.position(), array.count), array)], ref.tag());
 }
 
 HashTable::Place HashTable::locate(const KeyRef& ref, ItemId id) const {
   const Array array = array_of(ref.position());
-  size_t index = group_index(ref.position(), array.count);
+  size_t index = group_at(ref.position(), array.count);
   for (size_t passed = 0; passed < array.count; ++passed, index = after(index, array)) {
     TableGroup& group = array.groups[index];
-    for (uint32_t bits = matches(group, ref.tag()); bits != 0; bits &= bits - 1) {
+    for (uint32_t bits = group.places_with(ref.tag()); bits != 0; bits &= bits - 1) {
       const auto place = static_cast<size_t>(std::countr_zero(bits));
       if (group.ids[place] == id) return {&group, place};
     }
@@ -124,7 +94,7 @@ uint32_t HashTable::position_of(ItemId id) const {
 // --- changes ---------------------------------------------------------------------------------------------------------
 
 void HashTable::add(const Array& array, uint32_t position, uint8_t tag, ItemId id) {
-  size_t index = group_index(position, array.count);
+  size_t index = group_at(position, array.count);
   while (free_places(array.groups[index]) == 0) {
     uint8_t& overflow = array.groups[index].overflow;
     if (overflow != TableGroup::kOverflowMax) ++overflow;
@@ -176,7 +146,7 @@ void HashTable::replace(const KeyRef& ref, ItemId old, ItemId id) {
 
 void HashTable::remove(const KeyRef& ref, ItemId id) {
   const Array array = array_of(ref.position());
-  take(array, group_index(ref.position(), array.count), locate(ref, id));
+  take(array, group_at(ref.position(), array.count), locate(ref, id));
   --size_;
   shrink_if_sparse();
 }
@@ -269,7 +239,7 @@ size_t HashTable::move_home(size_t home) {
     for_each_place(group, [&](size_t place) {
       const ItemId id = group.ids[place];
       const uint32_t position = position_of(id);
-      if (group_index(position, group_count_) != home) return;
+      if (group_at(position, group_count_) != home) return;
       const uint8_t tag = group.tags[place];
       take(from, home, {&group, place});
       add(to, position, tag, id);
@@ -295,15 +265,15 @@ void HashTable::finish_resize() {
 
 uint64_t HashTable::scan(uint64_t position, std::vector<const Entry*>& out) const {
   if (size_ == 0 || position >= kEnd) return kEnd;
-  const bool is_moved = next_ != nullptr && group_index(position, group_count_) < moved_;
+  const bool is_moved = next_ != nullptr && group_at(position, group_count_) < moved_;
   const Array array = array_of(static_cast<uint32_t>(position));
-  const size_t home = group_index(position, array.count);
+  const size_t home = group_at(position, array.count);
   size_t index = home;
   for (size_t passed = 0; passed < array.count; ++passed, index = after(index, array)) {
     const TableGroup& group = array.groups[index];
     for_each_place(group, [&](size_t place) {
       const uint32_t at = position_of(group.ids[place]);
-      if (group_index(at, array.count) == home && at >= position) out.push_back(&entry(group.ids[place]));
+      if (group_at(at, array.count) == home && at >= position) out.push_back(&entry(group.ids[place]));
     });
     if (group.overflow == 0) break;
   }
@@ -331,7 +301,7 @@ ItemId HashTable::sample(uint64_t random) const {
   if (size_ == 0) return kNoItem;
   const auto position = static_cast<uint32_t>(random >> 32);
   const Array array = array_of(position);
-  const TableGroup& group = array.groups[group_index(position, array.count)];
+  const TableGroup& group = array.groups[group_at(position, array.count)];
   return group.ids[static_cast<uint32_t>(random) % kPlaces];
 }
 

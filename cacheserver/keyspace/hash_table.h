@@ -24,6 +24,11 @@
 // larger one, make_place() says no. Threads: one worker's own. I/O: none.
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -56,6 +61,20 @@ struct alignas(64) TableGroup {
   uint8_t overflow;
   uint8_t unused[3];
   ItemId ids[kPlaces];
+
+  // One bit per place whose tag is `tag`.
+  uint32_t places_with(uint8_t tag) const {
+#ifdef __SSE2__
+    const __m128i all = _mm_load_si128(reinterpret_cast<const __m128i*>(tags));
+    const __m128i wanted = _mm_set1_epi8(static_cast<char>(tag));
+    return static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(all, wanted))) & kPlaceBits;
+#else
+    uint32_t bits = 0;
+    for (size_t i = 0; i < kPlaces; ++i) bits |= static_cast<uint32_t>(tags[i] == tag) << i;
+    return bits;
+#endif
+  }
+  static constexpr uint32_t kPlaceBits = (1u << kPlaces) - 1;
 };
 static_assert(sizeof(TableGroup) == 64);
 
@@ -65,7 +84,7 @@ struct TableContext {
   uint64_t seed = 0;  // the one that the KeyRefs were made with
 };
 
-class HashTable {
+class alignas(64) HashTable {
  public:
   static constexpr unsigned kFullPercent = 90;     // grow beyond
   static constexpr unsigned kSparsePercent = 50;   // shrink below
@@ -82,8 +101,13 @@ class HashTable {
   HashTable& operator=(HashTable&&) = delete;
 
   ItemId find(const KeyRef& ref) const;
+  // Of a lookup that comes soon, each some time after the one before: the table itself, the home group's line, the
+  // entry. False: the entry is not in the home group, and may be in the next one, which is being loaded now; then
+  // prefetch_entry_behind follows.
+  void prefetch_table() const { __builtin_prefetch(this); }
   void prefetch(const KeyRef& ref) const;
-  void prefetch_entry(const KeyRef& ref) const;  // of the home group
+  bool prefetch_entry(const KeyRef& ref) const;
+  void prefetch_entry_behind(const KeyRef& ref) const;
   // Starts growing where that is due. False: one entry more would find no place, for the table has reached its limit or
   // the heap has no block for a larger array.
   bool make_place();
@@ -121,7 +145,11 @@ class HashTable {
 
   const Entry& entry(ItemId id) const { return static_cast<const Entry&>(context_->heap->at(id)); }
   uint32_t position_of(ItemId id) const;
-  Array array_of(uint32_t position) const;
+  static size_t group_at(uint64_t position, size_t count) { return static_cast<size_t>((position * count) >> 32); }
+  Array array_of(uint32_t position) const {
+    if (next_ != nullptr && group_at(position, group_count_) < moved_) return {next_, next_count_};
+    return {groups_, group_count_};
+  }
   static size_t after(size_t group, const Array& array) { return group + 1 < array.count ? group + 1 : 0; }
   Place locate(const KeyRef& ref, ItemId id) const;
   static void add(const Array& array, uint32_t position, uint8_t tag, ItemId id);
@@ -135,6 +163,7 @@ class HashTable {
   bool is_even_enough(size_t groups) const;
   size_t move_home(size_t home);
   void prefetch_entries(const TableGroup& group) const;
+  bool prefetch_tagged(const TableGroup& group, uint8_t tag) const;
 
   const TableContext* context_;
   TableGroup* groups_ = nullptr;
@@ -147,5 +176,25 @@ class HashTable {
   ItemId array_ = kNoItem, next_array_ = kNoItem;  // the raw blocks they lie in
   uint32_t number_;
 };
+static_assert(sizeof(HashTable) == 64);  // one cache line each
+
+// Here for every lookup goes through it.
+inline ItemId HashTable::find(const KeyRef& ref) const {
+  if (size_ == 0) return kNoItem;
+  const Array array = array_of(ref.position());
+  const uint8_t tag = ref.tag();
+  size_t index = group_at(ref.position(), array.count);
+  for (size_t passed = 0; passed < array.count; ++passed, index = after(index, array)) {
+    const TableGroup& group = array.groups[index];
+    for (uint32_t bits = group.places_with(tag); bits != 0; bits &= bits - 1) {
+      const ItemId id = group.ids[std::countr_zero(bits)];
+      if (entry(id).has_key(ref.key)) [[likely]]
+        return id;
+    }
+    if (group.overflow == 0) [[likely]]
+      break;
+  }
+  return kNoItem;
+}
 
 }  // namespace tidemark::cacheserver

@@ -1,5 +1,6 @@
 #include "cacheserver/keyspace/keyspace.h"
 
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -11,6 +12,10 @@ namespace {
 
 // APPEND and SETRANGE get spare room in far values, so that one that grows byte by byte is not copied each time.
 constexpr size_t kSpareBytesMax = 1 << 20;
+
+bool is_plain(const Keyspace::PutOptions& options) {
+  return !options.expires_at && !options.keep_expiry && options.claims == nullptr;
+}
 
 }  // namespace
 
@@ -85,20 +90,30 @@ void Keyspace::prefetch(std::string_view key) const {
   table_of(ref).prefetch(ref);
 }
 
-void Keyspace::prefetch_place(const KeyRef& ref) const {
-  table_of(ref).prefetch(ref);
+KeyRef Keyspace::refer(std::string_view key) const {
+  const KeyRef ref = KeyRef::of(key, hash_seed_);
+  table_of(ref).prefetch_table();
+  return ref;
 }
 
-void Keyspace::prefetch_entry(const KeyRef& ref) const {
-  table_of(ref).prefetch_entry(ref);
+// Misses of one kind side by side: the lines of the tables, then the entries, then those of full groups once more.
+void Keyspace::prefetch(std::span<const KeyRef> refs) const {
+  for (; !refs.empty(); refs = refs.subspan(std::min(refs.size(), kPrefetchedAtOnce))) {
+    const auto some = refs.first(std::min(refs.size(), kPrefetchedAtOnce));
+    for (const KeyRef& ref : some) table_of(ref).prefetch(ref);
+    std::array<const KeyRef*, kPrefetchedAtOnce> behind;
+    size_t behind_count = 0;
+    for (const KeyRef& ref : some) {
+      if (!table_of(ref).prefetch_entry(ref)) behind[behind_count++] = &ref;
+    }
+    for (size_t i = 0; i < behind_count; ++i) table_of(*behind[i]).prefetch_entry_behind(*behind[i]);
+  }
 }
 
-KeyRef Keyspace::recall(std::string_view key) {
-  const size_t at = expected_at_;
-  for (size_t i : {at, at + 1, size_t{0}}) {  // the same as before, the one behind it, once more from the beginning
-    if (i >= expected_.size()) continue;
-    const std::string_view expected = expected_[i].key;
-    if (expected.data() != key.data() || expected.size() != key.size()) continue;
+// The one behind it, once more from the beginning, or one that was not expected.
+KeyRef Keyspace::recall_another(std::string_view key) {
+  for (size_t i : {expected_at_ + 1, size_t{0}}) {
+    if (!is_expected(i, key)) continue;
     expected_at_ = i;
     return expected_[i];
   }
@@ -204,10 +219,15 @@ bool Keyspace::write_in_place(Entry& old, const Entry::Shape& shape, std::string
 Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOptions& options, Instant now) {
   const KeyRef ref = recall(key);
   const FarHold source(tables_->far_of(value));
-  if (!tables_->heap.contains(key.data()) && !tables_->heap.contains(value.data())) {
+  if (is_untidy() && !tables_->heap.contains(key.data()) && !tables_->heap.contains(value.data())) {
     tidy(now, !options.keep_expiry);
   }
   Entry* old = lookup(ref, now);
+  if (old != nullptr && is_plain(options) && old->is_plain_text(value.size())) {  // the common case
+    if (!value.empty()) std::memmove(old->value_mutable(), value.data(), value.size());
+    evictor_->on_hit(tables_->id_of(*old), ref.hash, now);
+    return old;
+  }
   auto expires_at = options.expires_at;
   if (options.keep_expiry) expires_at = old != nullptr ? old->expires_at() : std::nullopt;
   const Entry::Shape shape{.key_size = key.size(),
@@ -229,7 +249,7 @@ Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOpti
 
 Entry* Keyspace::resize(std::string_view key, size_t size, Instant now) {
   const KeyRef ref = recall(key);
-  tidy(now, false);
+  if (is_untidy()) tidy(now, false);
   Entry* old = lookup(ref, now);
   if (old == nullptr) return write(ref, {.shape = {.key_size = key.size(), .value_size = size}}, now);
   const size_t old_size = old->value().size();
@@ -250,7 +270,7 @@ Entry* Keyspace::resize(std::string_view key, size_t size, Instant now) {
 }
 
 Keyspace::CopyOutcome Keyspace::copy(std::string_view from, std::string_view to, Instant now) {
-  tidy(now, false);
+  if (is_untidy()) tidy(now, false);
   Entry* source = peek(from, now);
   if (source == nullptr) return CopyOutcome::kMissing;
   const ValueEncoding encoding = source->encoding();

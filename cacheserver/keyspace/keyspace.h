@@ -70,10 +70,9 @@ class Keyspace final : private ItemSource, private BlockMover {
   void prefetch(std::string_view key) const;
 
   // --- looking ahead -------------------------------------------------------------------------------------------------
-  // Of many keys at once: refer to all, then prefetch_place of all, then prefetch_entry of all, then look them up.
-  KeyRef refer(std::string_view key) const { return KeyRef::of(key, hash_seed_); }
-  void prefetch_place(const KeyRef& ref) const;  // the table's line
-  void prefetch_entry(const KeyRef& ref) const;  // the entry; reads the table's line, which should have arrived by now
+  // Of many keys at once: refer to all, then prefetch all, then look them up.
+  KeyRef refer(std::string_view key) const;  // begins to load the table
+  void prefetch(std::span<const KeyRef> refs) const;
   // The keys that the coming calls name, in this order: a call with the same bytes at the same address does not hash
   // them again. Holds until the next expect(); the refs and the bytes of their keys stay as they are until then.
   void expect(std::span<const KeyRef> refs) {
@@ -81,7 +80,9 @@ class Keyspace final : private ItemSource, private BlockMover {
     expected_at_ = 0;
   }
   // refer(), or what was expected.
-  KeyRef recall(std::string_view key);
+  KeyRef recall(std::string_view key) {
+    return is_expected(expected_at_, key) ? expected_[expected_at_] : recall_another(key);
+  }
 
   // --- changes -------------------------------------------------------------------------------------------------------
   struct PutOptions {
@@ -149,6 +150,7 @@ class Keyspace final : private ItemSource, private BlockMover {
   size_t bytes_of(const Entry& entry) const;  // with its share of the tables
   void check() const;                         // of the heap: stops the process if it is not sound; for tests
 
+  static constexpr size_t kPrefetchedAtOnce = 64;
   static constexpr size_t kEntriesMovedPerChange = 32;
   static constexpr size_t kTimersPerTick = 512;
   static constexpr size_t kChunksDroppedPerTick = 2;
@@ -169,6 +171,10 @@ class Keyspace final : private ItemSource, private BlockMover {
   struct Tables;
 
   static std::unique_ptr<Tables> make_tables(uint64_t memory_bytes_max, uint64_t seed);
+  bool is_expected(size_t at, std::string_view key) const {
+    return at < expected_.size() && expected_[at].key.data() == key.data() && expected_[at].key.size() == key.size();
+  }
+  KeyRef recall_another(std::string_view key);
   HashTable& table_of(const KeyRef& ref) const;
   Entry* find_entry(const KeyRef& ref) const;
   Entry* lookup(const KeyRef& ref, Instant now);  // erases an expired entry
@@ -207,6 +213,8 @@ class Keyspace final : private ItemSource, private BlockMover {
   bool compact(size_t blocks_max);
   bool is_turn_spent() const { return blocks_left_ == 0 || bytes_left_ == 0; }
   bool drop_flushed();
+  bool is_short() const;   // the reserve is in use
+  bool is_untidy() const;  // tidy() has something to do
   void tidy(Instant now, bool may_evict);
   uint64_t reserve_bytes() const;
   uint64_t bytes_beside_heap() const;

@@ -146,17 +146,24 @@ bool Keyspace::compact(size_t blocks_max) {
   return has_moved;
 }
 
+bool Keyspace::is_short() const {
+  return budget_.bytes_max != 0 && budget_.bytes_held + reserve_bytes() > budget_.bytes_max;
+}
+
+bool Keyspace::is_untidy() const {
+  const Heap& heap = tables_->heap;
+  return heap.bytes_free() * 100 > heap.bytes_held() * kHolesPercent || is_short() || heap.is_compacting();
+}
+
 // While the reserve is in use, or holes take more than their share, every write does a little about it: it moves a few
 // entries of a sparse chunk, or, if no chunk is sparse enough, evicts one, but never more than twice the share. A write
 // that depends on what its key holds may not evict before it has read that.
 void Keyspace::tidy(Instant now, bool may_evict) {
-  Heap& heap = tables_->heap;
-  for (int i = 0; i < kTidyStepsPerWrite; ++i) {
-    const size_t holes = heap.bytes_free() * 100, held = heap.bytes_held();
-    const bool is_short = budget_.bytes_max != 0 && budget_.bytes_held + reserve_bytes() > budget_.bytes_max;
-    if (holes <= held * kHolesPercent && !is_short && !heap.is_compacting()) return;
+  const Heap& heap = tables_->heap;
+  for (int i = 0; i < kTidyStepsPerWrite && is_untidy(); ++i) {
     if (compact(kBlocksMovedPerStep)) continue;
-    if (!may_evict || !is_short || holes > held * kHolesPercent * 2 || !evict_one(now)) return;
+    const bool is_torn = heap.bytes_free() * 100 > heap.bytes_held() * kHolesPercent * 2;
+    if (!may_evict || !is_short() || is_torn || !evict_one(now)) return;
   }
 }
 

@@ -12,7 +12,14 @@ RequestParser::Outcome RequestRound::parse(RequestParser& parser, std::string_vi
 }
 
 CommandTable::Found RequestRound::find(Arguments arguments) {
-  if (arguments[0] == last_name_) return last_found_;
+  const std::string_view name = arguments[0];
+  if (name.size() == last_name_.size() && are_same_bytes(name.data(), last_name_.data(), name.size())) {
+    return last_found_;
+  }
+  return find_anew(arguments);
+}
+
+CommandTable::Found RequestRound::find_anew(Arguments arguments) {
   const CommandTable::Found found = table_.find(arguments);
   if (found.kind == CommandTable::Found::Kind::kCommand && !table_.is_container(found.row) &&
       !table_.is_subcommand(found.row)) {
@@ -26,8 +33,7 @@ void RequestRound::load(Keyspace& keyspace) {
   refs_.clear();
   for (size_t i = 0; i < requests_.size(); ++i) refer_to_keys(requests_[i], batch_[i], keyspace);
   if (refs_.size() < 2) return;  // the lookup comes at once
-  for (const KeyRef& ref : refs_) keyspace.prefetch_place(ref);
-  for (const KeyRef& ref : refs_) keyspace.prefetch_entry(ref);
+  keyspace.prefetch(refs_);
 }
 
 void RequestRound::refer_to_keys(Request& request, Arguments arguments, const Keyspace& keyspace) {
@@ -36,6 +42,12 @@ void RequestRound::refer_to_keys(Request& request, Arguments arguments, const Ke
   if (request.found.kind != CommandTable::Found::Kind::kCommand) return;
   const KeyPositions keys = key_positions(table_.spec(request.found.row), arguments.size());
   if (keys.empty()) return;
+  if (keys.first == keys.last) [[likely]] {
+    if (refs_.size() == kKeysMax) return;
+    refs_.push_back(keyspace.refer(arguments[keys.first]));
+    request.ref_count = 1;
+    return;
+  }
   for (size_t at = keys.first; at <= keys.last; at += keys.step) {
     if (request.ref_count == kKeysOfRequestMax || refs_.size() == kKeysMax) return;
     refs_.push_back(keyspace.refer(arguments[at]));

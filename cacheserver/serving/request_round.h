@@ -51,6 +51,7 @@ class RequestRound {
     uint32_t first_ref = 0, ref_count = 0;
   };
   CommandTable::Found find(Arguments arguments);
+  CommandTable::Found find_anew(Arguments arguments);
   void refer_to_keys(Request& request, Arguments arguments, const Keyspace& keyspace);
 
   const CommandTable& table_;

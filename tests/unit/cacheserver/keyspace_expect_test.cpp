@@ -21,8 +21,7 @@ TEST(KeyspaceLookingAhead, ExpectedKeysAreFoundAsIfTheyHadNotBeen) {
   for (size_t begin = 0; begin + kAtOnce <= keys.size(); begin += kAtOnce) {
     std::array<KeyRef, kAtOnce> refs;
     for (size_t i = 0; i < kAtOnce; ++i) refs[i] = keyspace.refer(keys[begin + i]);
-    for (const KeyRef& ref : refs) keyspace.prefetch_place(ref);
-    for (const KeyRef& ref : refs) keyspace.prefetch_entry(ref);
+    keyspace.prefetch(refs);
     keyspace.expect(refs);
     for (size_t i = 0; i < kAtOnce; ++i) ASSERT_NE(keyspace.put(keys[begin + i], std::to_string(i), kNow), nullptr);
     keyspace.expect({});
