@@ -136,6 +136,17 @@ void RequestParser::forget() {
   offset_ = 0;
   arguments_left_ = 0;
   bulk_bytes_ = -1;
+  is_supplied_ = false;
+}
+
+void RequestParser::supply(std::string_view argument) {
+  INVARIANT(!is_supplied_ && bulk_bytes_ >= 0 && argument.size() == argument_bytes(), argument.size(), bulk_bytes_);
+  is_supplied_ = true;
+  supplied_at_ = partial_.size();
+  partial_.push_back(argument);
+  offset_ += 2;  // the line end, which the input may not have yet
+  bulk_bytes_ = -1;
+  --arguments_left_;
 }
 
 RequestParser::Step RequestParser::broken(std::string_view text) {
@@ -179,9 +190,9 @@ bool RequestParser::read_short(std::string_view& input, RequestBatch& batch) {
 }
 
 RequestParser::Outcome RequestParser::next(std::string_view& input, RequestBatch& batch) {
-  if (arguments_left_ == 0 && limits_.is_authenticated && read_short(input, batch)) return Outcome::kRequest;
+  if (!is_inside_request() && limits_.is_authenticated && read_short(input, batch)) return Outcome::kRequest;
   while (!input.empty()) {
-    bool is_array = arguments_left_ > 0 || input.front() == '*';
+    bool is_array = is_inside_request() || input.front() == '*';
     Step step = is_array ? read_array(input, batch) : read_inline(input, batch);
     switch (step) {
       case Step::kDone:
@@ -198,13 +209,15 @@ RequestParser::Outcome RequestParser::next(std::string_view& input, RequestBatch
 }
 
 RequestParser::Step RequestParser::read_array(std::string_view& input, RequestBatch& batch) {
-  if (arguments_left_ == 0) {
+  if (!is_inside_request()) {
     Step step = read_argument_count(input);
     if (step == Step::kNothing) {
       input.remove_prefix(offset_);
       offset_ = 0;
     }
     if (step != Step::kDone) return step;
+  } else if (input.size() < offset_) {
+    return Step::kMore;  // of the line end behind what was supplied
   } else {
     resume(input, batch);
   }
@@ -214,6 +227,7 @@ RequestParser::Step RequestParser::read_array(std::string_view& input, RequestBa
   batch.ends_.push_back(batch.arguments_.size());
   input.remove_prefix(offset_);
   offset_ = 0;
+  is_supplied_ = false;
   return Step::kDone;
 }
 
@@ -284,7 +298,9 @@ void RequestParser::resume(std::string_view input, RequestBatch& batch) {
   INVARIANT(batch.arguments_.empty(), batch.arguments_.size());  // an incomplete request is always first in the input
   INVARIANT(input.size() >= offset_, input.size(), offset_);
   if (base_ != input.data()) {
-    for (std::string_view& argument : partial_) {
+    for (size_t i = 0; i < partial_.size(); ++i) {
+      std::string_view& argument = partial_[i];
+      if (is_supplied_ && i == supplied_at_) continue;
       argument = {input.data() + (argument.data() - base_), argument.size()};
     }
   }

@@ -63,9 +63,23 @@ class RequestParser {
   // Drops the progress in an incomplete request (and an error): the next input begins with a request's first byte.
   void forget();
 
+  // --- a large argument received elsewhere ---
+  //
+  //     "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n" + the first 700 bytes     next(): kIncomplete
+  //
+  // Then argument_bytes() is 100000 and bytes_read() 28. The caller may take everything behind byte 28 out of the
+  // input, receive the 100000 bytes elsewhere, and supply() them; the input goes on with the "\r\n" behind them.
+  size_t argument_bytes() const { return bulk_bytes_ < 0 ? 0 : static_cast<size_t>(bulk_bytes_); }  // 0: unknown, too
+  size_t bytes_read() const { return offset_; }
+  // What the incomplete request has before; views into the input as it was in the last next().
+  std::span<const std::string_view> partial() const { return partial_; }
+  // Once per request, with argument_bytes() bytes, which stay until the request has run.
+  void supply(std::string_view argument);
+  bool has_supplied() const { return is_supplied_; }  // the incomplete request has such an argument
+
   // "Protocol error: invalid bulk length"
   std::string_view error() const { return error_; }
-  bool is_inside_request() const { return arguments_left_ > 0; }
+  bool is_inside_request() const { return arguments_left_ > 0 || is_supplied_; }
   // Of the incomplete request: how many bytes it has at least, as far as its lengths are known; 0 between requests.
   size_t bytes_wanted() const { return bulk_bytes_ < 0 ? offset_ : offset_ + static_cast<size_t>(bulk_bytes_) + 2; }
   Limits& limits() { return limits_; }
@@ -90,6 +104,8 @@ class RequestParser {
   size_t offset_ = 0;                      // bytes of the incomplete request already read
   size_t arguments_left_ = 0;              // 0: between requests
   int64_t bulk_bytes_ = -1;                // of the argument being read; -1: its length is not known yet
+  bool is_supplied_ = false;               // partial_[supplied_at_] is no view into the input
+  size_t supplied_at_ = 0;
 };
 
 // Splits an inline command as Redis does: blanks, "double quotes" with \n \r \t \b \a \xHH, 'single quotes' with \'.

@@ -2,10 +2,13 @@
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace tidemark::cacheserver::io {
@@ -19,6 +22,7 @@ Connection::Connection(int socket, int epoll, Worker& worker, SharedBuffers& buf
       machine_(worker, std::move(peer_address), std::move(local_address), now) {}
 
 Connection::~Connection() {
+  end_value();
   ::close(socket_);
 }  // which also takes it out of the epoll set
 
@@ -47,6 +51,9 @@ Connection::Receipt Connection::receive(Instant now, UnixMillis unix_now) {
     holds_reads_ = true;
     update_interest();
     return Receipt::kServed;
+  }
+  if (is_inside_value()) {
+    return receive_value(now, unix_now) ? Receipt::kServed : Receipt::kOver;
   }
   const bool is_own = !input_.empty();  // an incomplete request
   const ssize_t received = is_own ? receive_into_own() : receive_into_shared();
@@ -89,6 +96,43 @@ ssize_t Connection::receive_into_own() {
   return received;
 }
 
+// The value goes where it will stay, what is behind it to the request's beginning. False: the connection is over.
+bool Connection::receive_value(Instant now, UnixMillis unix_now) {
+  std::array<char, SharedBuffers::kBehindValueBytes> behind;
+  const size_t missing = value_bytes_ - value_received_;
+  std::array<iovec, 2> pieces = {{{.iov_base = value_->data() + value_received_, .iov_len = missing},
+                                  {.iov_base = behind.data(), .iov_len = behind.size()}}};
+  const ssize_t received = ::readv(socket_, pieces.data(), static_cast<int>(pieces.size()));
+  if (received < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+  if (received == 0) return false;
+  const auto bytes = static_cast<size_t>(received);
+  worker_.view().stats().bytes_in.add(bytes);
+  machine_.session().bytes_in += bytes;
+  machine_.session().last_active_at = now;
+  value_received_ += std::min(bytes, missing);
+  machine_.session().query_buffer_bytes = input_.size() + value_received_;
+  if (value_received_ < value_bytes_) return true;
+  machine_.supply({value_->data(), value_bytes_});
+  input_.append(behind.data(), bytes - missing);
+  return run_input(input_, now, unix_now);
+}
+
+// input_ has just been kept. If it ends inside of a large value, that moves to where it will stay.
+void Connection::begin_value(size_t bytes, Instant now) {
+  const size_t before = machine_.bytes_before_value();
+  value_ = worker_.keyspace().begin_receive(bytes, now);
+  if (value_ == nullptr) return;
+  value_bytes_ = bytes;
+  value_received_ = std::min(bytes, input_.size() - before);
+  std::memcpy(value_->data(), input_.data() + before, value_received_);
+  input_.erase(before, value_received_);
+  if (value_received_ == value_bytes_) machine_.supply({value_->data(), value_bytes_});
+}
+
+void Connection::end_value() {
+  if (value_ != nullptr) worker_.keyspace().end_receive(std::exchange(value_, nullptr));
+}
+
 void Connection::run(Instant now, UnixMillis unix_now) {
   replies_begin_ = buffers_.replies.bytes().size();
   round_outcome_ = machine_.run_prepared(round_input_, buffers_.replies, now, unix_now);
@@ -100,7 +144,8 @@ bool Connection::reply(Instant now, UnixMillis unix_now) {
   check_pause();
   const std::string_view rest = std::exchange(round_input_, {});
   if (round_outcome_ == SessionMachine::Outcome::kOutputFull && !is_paused_) return run_input(rest, now, unix_now);
-  return settle(round_outcome_, rest);
+  if (!settle(round_outcome_, rest, now)) return false;
+  return !is_inside_value() || is_paused_ || receive_value(now, unix_now);  // the rest has likely arrived
 }
 
 bool Connection::on_writable(Instant now, UnixMillis unix_now) {
@@ -130,14 +175,15 @@ bool Connection::run_input(std::string_view input, Instant now, UnixMillis unix_
     if (!is_alive) return false;
     check_pause();
   }
-  return settle(outcome, input);
+  return settle(outcome, input, now);
 }
 
-bool Connection::settle(SessionMachine::Outcome outcome, std::string_view rest) {
+bool Connection::settle(SessionMachine::Outcome outcome, std::string_view rest, Instant now) {
+  if (value_received_ == value_bytes_ && !machine_.has_supplied()) end_value();  // its request has run
   if (outcome == SessionMachine::Outcome::kClosing) {
     input_.clear();
     if (!has_output()) return false;
-  } else if (!keep_input(rest)) {
+  } else if (!keep_input(rest, now)) {
     return false;
   }
   update_interest();
@@ -149,22 +195,25 @@ void Connection::check_pause() {
   if (is_paused_) worker_.view().stats().reads_paused.add();
 }
 
-bool Connection::keep_input(std::string_view rest) {
+bool Connection::keep_input(std::string_view rest, Instant now) {
+  const size_t value_bytes = rest.empty() || value_ != nullptr ? 0 : machine_.value_bytes();
   if (!input_.empty()) {  // `rest` is its end
     input_.erase(0, input_.size() - rest.size());
   } else {
-    begin_input(rest);
+    begin_input(rest, value_bytes > 0);
   }
+  if (value_bytes > 0) begin_value(value_bytes, now);
   if (input_.empty()) end_input();
-  machine_.session().query_buffer_bytes = input_.size();
-  if (input_.size() <= worker_.view().config().query_buffer_bytes_max) return true;
+  const size_t bytes = input_.size() + (value_ != nullptr ? value_received_ : 0);
+  machine_.session().query_buffer_bytes = bytes;
+  if (bytes <= worker_.view().config().query_buffer_bytes_max) return true;
   worker_.view().stats().connections_killed_query.add();
   return false;
 }
 
-void Connection::begin_input(std::string_view rest) {
+void Connection::begin_input(std::string_view rest, bool goes_elsewhere) {
   expects_large_ = !rest.empty() && machine_.bytes_wanted() > SharedBuffers::kReadBytes;
-  if (expects_large_) {
+  if (expects_large_ && !goes_elsewhere) {
     std::swap(input_, buffers_.spare);
     input_.clear();
     input_.reserve(machine_.bytes_wanted());

@@ -9,6 +9,10 @@
 //                                                                    "writable"; above output_pause_bytes the client
 //                                                                    is not read from until it took half
 //
+// A large value of a command that keeps it is received where it will stay (Keyspace::begin_receive), not in the input:
+//
+//   input_  "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n"    value_  100000 bytes    then input_ goes on with "\r\n"
+//
 // Limits: WorkerConfig::query_buffer_bytes_max, output_buffer_bytes_max (closed and counted), output_pause_bytes.
 // Threads: the worker's. I/O: its socket; it never blocks.
 #pragma once
@@ -30,6 +34,7 @@ struct SharedBuffers {
   static constexpr size_t kReplyBytesKept = 1024 * 1024;   // a larger buffer is given back after use
   static constexpr size_t kOwnReadBytesMax = 1024 * 1024;  // by one recv, of a large request
   static constexpr size_t kProbeBytes = 4096;              // by one recv, while a large request is expected
+  static constexpr size_t kBehindValueBytes = 4096;        // by the recv that takes the end of a large value, too
   static constexpr size_t kSpareBytesMax = 2 * 1024 * 1024;
   SharedBuffers() : input(kInputBytes, '\0') {}
   static void clear(ReplyBuffer& buffer) {
@@ -75,15 +80,19 @@ class Connection {
 
  private:
   bool run_input(std::string_view input, Instant now, UnixMillis unix_now);
-  bool settle(SessionMachine::Outcome outcome, std::string_view rest);
+  bool settle(SessionMachine::Outcome outcome, std::string_view rest, Instant now);
   ssize_t receive_into_shared();
   ssize_t receive_into_own();
-  void begin_input(std::string_view rest);
+  bool receive_value(Instant now, UnixMillis unix_now);
+  void begin_value(size_t bytes, Instant now);
+  void end_value();
+  bool is_inside_value() const { return value_ != nullptr && value_received_ < value_bytes_; }
+  void begin_input(std::string_view rest, bool goes_elsewhere);
   void end_input();
   bool send_replies(ReplyBuffer& replies, size_t begin, size_t end);
   bool is_output_allowed();
   void check_pause();
-  bool keep_input(std::string_view rest);
+  bool keep_input(std::string_view rest, Instant now);
   bool flush_output();
   void update_interest();
 
@@ -98,7 +107,10 @@ class Connection {
   SessionMachine machine_;
   bool expects_large_ = false;  // its last requests were larger than one recv takes
   std::string input_;           // an incomplete request, or requests that wait for room in the output
-  OutputQueue output_;          // not yet taken by the kernel
+  // The value that the incomplete request in input_ goes on with, if it is received where it will stay.
+  FarValue* value_ = nullptr;
+  size_t value_bytes_ = 0, value_received_ = 0;
+  OutputQueue output_;  // not yet taken by the kernel
   // Between receive() and reply(): the input, then what is left of it, and the replies' place in the shared buffer.
   std::string_view round_input_;
   SessionMachine::Outcome round_outcome_ = SessionMachine::Outcome::kNeedsInput;

@@ -135,7 +135,8 @@ Entry* Keyspace::write(const KeyRef& ref, const Draft& draft, Instant now) {
     return refuse();
   }
   const size_t bytes = Entry::bytes_needed(draft.shape);
-  const size_t far_bytes = draft.shape.is_far() ? std::max(draft.capacity, draft.shape.value_size) : 0;
+  const bool needs_far = draft.shape.is_far() && draft.received == nullptr;  // what was received is counted already
+  const size_t far_bytes = needs_far ? std::max(draft.capacity, draft.shape.value_size) : 0;
   // Making room moves and evicts entries: what this write reads from one of them is copied first.
   std::string key_kept, content_kept;
   KeyRef stable = ref;
@@ -146,8 +147,10 @@ Entry* Keyspace::write(const KeyRef& ref, const Draft& draft, Instant now) {
     if (tables_->heap.contains(draft.content.data())) made.content = content_kept.assign(draft.content);
     if (!make_room(bytes, far_bytes, now)) return refuse();
   }
-  FarValue* far = far_bytes > 0 ? FarValue::make(far_bytes) : nullptr;
-  return far_bytes > 0 && far == nullptr ? refuse() : place(stable, made, far, now);
+  FarValue* far = needs_far ? make_far(far_bytes) : draft.received;
+  if (needs_far && far == nullptr) return refuse();
+  if (draft.received != nullptr) adopt(draft.received);
+  return place(stable, made, far, now);
 }
 
 // There is room for it.
@@ -163,7 +166,7 @@ Entry* Keyspace::place(const KeyRef& ref, const Draft& draft, FarValue* far, Ins
     tables_->add_far(far);
   }
   const size_t kept = std::min(shape.value_size, draft.content.size());
-  if (kept > 0) std::memcpy(fresh.value_mutable(), draft.content.data(), kept);
+  if (kept > 0 && draft.received == nullptr) std::memcpy(fresh.value_mutable(), draft.content.data(), kept);
   if (kept < shape.value_size) std::memset(fresh.value_mutable() + kept, 0, shape.value_size - kept);
 
   HashTable& table = table_of(ref);
@@ -216,6 +219,21 @@ bool Keyspace::write_in_place(Entry& old, const Entry::Shape& shape, std::string
   return true;
 }
 
+// The entry holds what was received instead of its old value.
+void Keyspace::relink(Entry& old, FarValue* received, size_t size) {
+  const uint32_t weight = weight_of(old);
+  FarValue* before = old.far_value();
+  adopt(received);
+  old.set_far_value(received);
+  old.set_value_size(size);
+  tables_->add_far(received);
+  release_far(before);
+  if (const uint32_t changed = weight_of(old); changed != weight) {
+    evictor_->on_resize(tables_->id_of(old), weight, changed);
+  }
+  refresh_budget();
+}
+
 Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOptions& options, Instant now) {
   const KeyRef ref = recall(key);
   const FarHold source(tables_->far_of(value));
@@ -234,11 +252,16 @@ Entry* Keyspace::put(std::string_view key, std::string_view value, const PutOpti
                            .value_size = value.size(),
                            .has_expiry = expires_at.has_value(),
                            .has_claims = options.claims != nullptr};
+  FarValue* received = received_at(value);
   Entry* entry = old;
-  if (old != nullptr && write_in_place(*old, shape, value)) {
+  if (received != nullptr && old != nullptr && old->is_far() && shape.has_claims == old->has_claims() &&
+      shape.has_expiry == old->has_expiry_section()) {
+    relink(*old, received, value.size());
+    evictor_->on_hit(tables_->id_of(*old), ref.hash, now);
+  } else if (received == nullptr && old != nullptr && write_in_place(*old, shape, value)) {
     evictor_->on_hit(tables_->id_of(*old), ref.hash, now);
   } else {
-    entry = write(ref, {.shape = shape, .content = value}, now);
+    entry = write(ref, {.shape = shape, .content = value, .received = received}, now);
     if (entry == nullptr) return nullptr;
   }
   entry->set_encoding(ValueEncoding::kText);
@@ -301,7 +324,7 @@ void Keyspace::take_out(const KeyRef& ref, Entry& entry) {
 
 void Keyspace::destroy(Entry& entry) {
   if (&entry == hashed_entry_) hashed_entry_ = nullptr;
-  if (entry.is_far()) tables_->remove_far(entry.far_value());
+  if (entry.is_far()) release_far(entry.far_value());
   tables_->heap.release(tables_->id_of(entry));
 }
 

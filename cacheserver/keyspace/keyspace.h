@@ -32,6 +32,7 @@
 #include "base/result.h"
 #include "base/slot.h"
 #include "cacheserver/entry/entry.h"
+#include "cacheserver/entry/far_spares.h"
 #include "cacheserver/eviction/evictor.h"
 #include "cacheserver/keyspace/hash_table.h"
 #include "cacheserver/keyspace/memory_budget.h"
@@ -105,6 +106,14 @@ class Keyspace final : private ItemSource, private BlockMover {
   enum class CopyOutcome { kDone, kMissing, kNoRoom };
   CopyOutcome copy(std::string_view from, std::string_view to, Instant now);
 
+  // --- large values received in place --------------------------------------------------------------------------------
+  // Memory for a value of `bytes` that is about to arrive, so that put() of just these bytes links it instead of
+  // copying. It counts as used, and what must go for it goes now. nullptr: too small or too large for this, too much is
+  // under way (kReceivedBytesMax, and a sixteenth of the limit), or no room; then receive the value elsewhere.
+  FarValue* begin_receive(size_t bytes, Instant now);
+  // Ends the caller's hold, once nothing looks at the bytes any more, whatever became of them.
+  void end_receive(FarValue* value);
+
   // Evicts until `bytes` more fit. False: they do not, and nothing (more) can be evicted.
   bool reserve(uint64_t bytes, Instant now);
   // O(1): the tables are put aside and freed bit by bit by tick() and reserve().
@@ -151,6 +160,10 @@ class Keyspace final : private ItemSource, private BlockMover {
   void check() const;                         // of the heap: stops the process if it is not sound; for tests
 
   static constexpr size_t kPrefetchedAtOnce = 64;
+  static constexpr size_t kReceivedValueMax = size_t{4} << 20;   // of one value that is received in place
+  static constexpr size_t kReceivedBytesMax = size_t{32} << 20;  // of all that are on their way
+  static constexpr size_t kSparesBytesMax = size_t{16} << 20;    // of far values kept for the next ones
+  static constexpr uint64_t kReceivedShare = 16;                 // of the limit: at most 1/16 each for these two
   static constexpr size_t kEntriesMovedPerChange = 32;
   static constexpr size_t kTimersPerTick = 512;
   static constexpr size_t kChunksDroppedPerTick = 2;
@@ -189,11 +202,17 @@ class Keyspace final : private ItemSource, private BlockMover {
   struct Draft {
     Entry::Shape shape;
     std::string_view content{};
-    size_t capacity = 0;  // of a far value; 0: the value's size
+    size_t capacity = 0;           // of a far value; 0: the value's size
+    FarValue* received = nullptr;  // that holds the content already
   };
   Entry* write(const KeyRef& ref, const Draft& draft, Instant now);
   Entry* place(const KeyRef& ref, const Draft& draft, FarValue* far, Instant now);
   void take_over(const KeyRef& ref, Entry& old, Entry& fresh, Instant now);
+  void relink(Entry& old, FarValue* received, size_t size);
+  FarValue* received_at(std::string_view value) const;
+  void adopt(FarValue* received);
+  FarValue* make_far(size_t bytes);
+  void release_far(FarValue* value);
   bool write_in_place(Entry& old, const Entry::Shape& shape, std::string_view value);
   Entry* refuse();
   void set_expiry(Entry& entry, std::optional<Instant> at, Instant now);
@@ -213,6 +232,7 @@ class Keyspace final : private ItemSource, private BlockMover {
   bool compact(size_t blocks_max);
   bool is_turn_spent() const { return blocks_left_ == 0 || bytes_left_ == 0; }
   bool drop_flushed();
+  bool drop_spares(size_t far_bytes);
   bool is_short() const;   // the reserve is in use
   bool is_untidy() const;  // tidy() has something to do
   void tidy(Instant now, bool may_evict);
@@ -228,6 +248,9 @@ class Keyspace final : private ItemSource, private BlockMover {
   std::unique_ptr<Tables> tables_;
   std::unique_ptr<Evictor> evictor_;             // after tables_: it reads their memory
   std::deque<std::unique_ptr<Tables>> flushed_;  // being given back
+  std::vector<FarValue*> received_;              // on their way, held by begin_receive's callers
+  size_t received_bytes_ = 0;
+  FarSpares spares_;
   size_t size_ = 0;
   uint64_t random_state_;
   size_t next_idle_table_ = 0;

@@ -68,14 +68,15 @@ void Keyspace::on_raw_moved(ItemId, ItemId to) {
 // --- room ------------------------------------------------------------------------------------------------------------
 
 uint64_t Keyspace::bytes_beside_heap() const {
-  uint64_t bytes = Tables::kFixedBytes + tables_->far_bytes + evictor_->bytes_used();
+  uint64_t bytes =
+      Tables::kFixedBytes + tables_->far_bytes + received_bytes_ + spares_.bytes() + evictor_->bytes_used();
   for (const auto& tables : flushed_) bytes += tables->bytes_held();
   return bytes;
 }
 
 void Keyspace::refresh_budget() {
   const uint64_t beside = bytes_beside_heap();
-  budget_.bytes_used = beside + tables_->heap.bytes_used();
+  budget_.bytes_used = beside - spares_.bytes() + tables_->heap.bytes_used();
   budget_.bytes_held = beside + tables_->heap.bytes_held();
 }
 
@@ -88,6 +89,7 @@ uint64_t Keyspace::reserve_bytes() const {
 // How much of the memory a write may draw on: what is left below the reserve, the reserve, or, when everything was
 // tried, as much again above the limit, which the next writes work off.
 bool Keyspace::has_block(size_t bytes, size_t far_bytes, Depth depth) {
+  if (far_bytes > 0 && spares_.has(far_bytes)) far_bytes = 0;  // it is counted already
   if (budget_.bytes_max != 0) {
     const uint64_t reserve = reserve_bytes();
     const uint64_t taken = bytes_beside_heap() + far_bytes + (depth == Depth::kNormal ? reserve : 0);
@@ -102,6 +104,7 @@ bool Keyspace::has_block(size_t bytes, size_t far_bytes, Depth depth) {
 bool Keyspace::make_room(size_t bytes, size_t far_bytes, Instant now) {
   if (budget_.bytes_max != 0 && bytes + far_bytes > budget_.bytes_max) return false;
   evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
+  if (drop_spares(far_bytes) && has_block(bytes, far_bytes, Depth::kNormal)) return true;
   if (far_bytes == 0) {  // the common case: the victim leaves a block of the size that is wanted
     for (int i = 0; i < kEvictionsBeforeReserve; ++i) {
       if (has_block(bytes, 0, Depth::kNormal)) return true;
@@ -127,7 +130,7 @@ bool Keyspace::reclaim_for(size_t bytes, size_t far_bytes, Instant now) {
 
 // One step towards more free memory: what FLUSHALL left, then holes, then a victim.
 bool Keyspace::reclaim(Instant now) {
-  return drop_flushed() || compact(kBlocksMovedPerStep) || evict_one(now);
+  return drop_flushed() || drop_spares(0) || compact(kBlocksMovedPerStep) || evict_one(now);
 }
 
 void Keyspace::begin_turn() {
@@ -144,6 +147,14 @@ bool Keyspace::compact(size_t blocks_max) {
   blocks_left_ -= std::min<uint64_t>(blocks_left_, heap.blocks_moved() - blocks);
   bytes_left_ -= std::min<uint64_t>(bytes_left_, heap.bytes_moved() - bytes);
   return has_moved;
+}
+
+// Spares are of use to a value of their size alone: for anything else they go first. False: there are none to go.
+bool Keyspace::drop_spares(size_t far_bytes) {
+  if (spares_.bytes() == 0 || (far_bytes > 0 && spares_.has(far_bytes))) return false;
+  spares_.clear();
+  refresh_budget();
+  return true;
 }
 
 bool Keyspace::is_short() const {
@@ -197,6 +208,8 @@ bool Keyspace::reserve(uint64_t bytes, Instant now) {
 
 void Keyspace::set_memory_limit(uint64_t bytes_max) {
   budget_.bytes_max = bytes_max;
+  spares_.set_bytes_max(bytes_max == 0 ? kSparesBytesMax
+                                       : std::min<uint64_t>(kSparesBytesMax, bytes_max / kReceivedShare));
   tables_->heap.set_bytes_held_max(SIZE_MAX);
   refresh_budget();
   evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
@@ -237,9 +250,9 @@ MemoryReport Keyspace::memory_report() const {
   for (const HashTable& table : tables_->tables) report.tables += table.bytes_used();
   report.entries = tables_->heap.bytes_used() - std::min<uint64_t>(tables_->heap.bytes_used(), report.tables);
   report.tables += Tables::kFixedBytes;
-  report.far_values = tables_->far_bytes;
+  report.far_values = tables_->far_bytes + received_bytes_;
   report.policy = evictor_->bytes_used();
-  report.holes = tables_->heap.bytes_held() - tables_->heap.bytes_used();
+  report.holes = tables_->heap.bytes_held() - tables_->heap.bytes_used() + spares_.bytes();
   for (const auto& tables : flushed_) report.flushed += tables->bytes_held();
   report.blocks_moved = tables_->heap.blocks_moved();
   return report;

@@ -38,10 +38,14 @@ struct Keyspace::Tables {
     far_values.emplace(value->data(), value);
     far_bytes += value->bytes_held();
   }
-  // Ends the entry's hold on it.
-  void remove_far(FarValue* value) {
+  // The entry's hold on it goes on: the caller ends it.
+  void forget_far(FarValue* value) {
     far_bytes -= value->bytes_held();
     far_values.erase(value->data());
+  }
+  // Ends the entry's hold on it.
+  void remove_far(FarValue* value) {
+    forget_far(value);
     value->drop();
   }
   // The far value that `bytes` are the beginning of; nullptr: none of these.

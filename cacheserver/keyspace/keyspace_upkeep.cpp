@@ -107,6 +107,8 @@ bool Keyspace::tick(Instant now) {
   work_on(tables_->tables[next_idle_table_]);
   next_idle_table_ = (next_idle_table_ + 1) % SlotIndex::kTables;
   is_left |= drop_flushed();
+  spares_.drop_one();
+  refresh_budget();
   evictor_->set_pressure(budget_.bytes_used, budget_.bytes_max);
   for (size_t i = 0; i < kReclaimsPerTick && budget_.is_over() && !is_turn_spent(); ++i) {
     const bool has_changed = reclaim(now);

@@ -31,6 +31,16 @@ SessionMachine::Outcome SessionMachine::advance(std::string_view& input, ReplyBu
   return outcome;
 }
 
+// Requests that go to siblings need their bytes in one piece.
+size_t SessionMachine::value_bytes() const {
+  if (parser_.argument_bytes() < kFarValueBytes || parser_.has_supplied() || parser_.partial().size() < 2) return 0;
+  if (worker_.forwarding() != nullptr || session_.is_closing) return 0;
+  const CommandTable& table = worker_.dispatcher().table();
+  const CommandTable::Found found = table.find(parser_.partial());
+  const bool may_keep = found.kind == CommandTable::Found::Kind::kCommand && (table.spec(found.row).flags & kDenyOom);
+  return may_keep ? parser_.argument_bytes() : 0;
+}
+
 void SessionMachine::prepare(std::string_view input) {
   parse_ahead(worker_.shared_round(), input);
 }

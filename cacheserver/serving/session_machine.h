@@ -61,6 +61,15 @@ class SessionMachine {
   // How many bytes the incomplete request at the beginning of the input has at least; 0: unknown.
   size_t bytes_wanted() const { return parser_.bytes_wanted(); }
 
+  // --- a large value received in place -------------------------------------------------------------------------------
+  // How long the value is that the incomplete request is inside of, if its command may keep it as it is; else 0. Ask it
+  // right after run_prepared() or advance(), while their input is there.
+  size_t value_bytes() const;
+  size_t bytes_before_value() const { return parser_.bytes_read(); }  // in the input, which has only them from now on
+  // All of it, in bytes that stay until has_supplied() ends: with the "\r\n" behind it the request runs.
+  void supply(std::string_view value) { parser_.supply(value); }
+  bool has_supplied() const { return parser_.has_supplied(); }
+
   Session& session() { return session_; }
   const Session& session() const { return session_; }
 

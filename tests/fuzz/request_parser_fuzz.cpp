@@ -1,4 +1,5 @@
 // Requests cut at a byte of the fuzzer's choice must read exactly as they do in one piece.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,33 @@ Reading read_in_pieces(std::string_view bytes, size_t piece) {
   return reading;
 }
 
+// As a server does that receives large arguments where they will stay: one per request leaves the input.
+Reading read_supplying(std::string_view bytes, size_t piece, size_t large) {
+  RequestParser parser({.bulk_bytes_max = 1 << 20, .arguments_max = 4096});
+  Reading reading;
+  std::string pending, value;
+  size_t missing = 0;
+  while (!bytes.empty() && !reading.is_broken) {
+    const std::string_view some = bytes.substr(0, missing > 0 ? std::min(missing, piece) : piece);
+    bytes.remove_prefix(some.size());
+    if (missing > 0) {
+      value += some;
+      missing -= some.size();
+      if (missing > 0) continue;
+      parser.supply(value);
+    } else {
+      pending += some;
+    }
+    drain(parser, pending, reading);
+    if (reading.is_broken || parser.has_supplied() || parser.argument_bytes() < large) continue;
+    value = pending.substr(parser.bytes_read(), parser.argument_bytes());
+    missing = parser.argument_bytes() - value.size();
+    pending.erase(parser.bytes_read(), value.size());
+    if (missing == 0) parser.supply(value);
+  }
+  return reading;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -54,5 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Reading whole = read_in_pieces(bytes, bytes.size());
   Reading pieces = read_in_pieces(bytes, 1 + data[0] % 17);
   FUZZ_CLAIM(whole == pieces);
+  Reading supplied = read_supplying(bytes, 1 + data[0] / 17 % 9, 1 + data[0] % 5);
+  FUZZ_CLAIM(whole == supplied);
   return 0;
 }

@@ -235,5 +235,65 @@ TEST(RequestParser, AnInputMeansTheSameWholeAndInPieces) {
   }
 }
 
+// --- a large argument received elsewhere ---
+
+// Reads `bytes` in the pieces, and takes the first argument of `large` bytes and more out of the input on its way.
+Parsed parse_supplying(const std::vector<std::string>& pieces, size_t large) {
+  RequestParser parser;
+  Parsed parsed;
+  std::string buffer, value;
+  size_t missing = 0;
+  for (std::string_view piece : pieces) {
+    const std::string_view of_value = piece.substr(0, missing);
+    value += of_value;
+    missing -= of_value.size();
+    if (missing == 0 && !of_value.empty()) parser.supply(value);
+    std::string moved = buffer + std::string(piece.substr(of_value.size()));
+    std::string_view input = moved;
+    RequestBatch batch;
+    while (missing == 0 && (parsed.last = parser.next(input, batch)) == Outcome::kRequest) {
+    }
+    for (size_t i = 0; i < batch.size(); ++i) parsed.requests.emplace_back(batch[i].begin(), batch[i].end());
+    buffer = std::string(input);
+    if (missing > 0 || parser.has_supplied() || parser.argument_bytes() < large) continue;
+    value = buffer.substr(parser.bytes_read(), parser.argument_bytes());
+    missing = parser.argument_bytes() - value.size();
+    buffer.erase(parser.bytes_read(), value.size());
+    if (missing == 0) parser.supply(value);
+  }
+  parsed.left = buffer.size();
+  return parsed;
+}
+
+TEST(RequestParser, AnArgumentReceivedElsewhereStandsInItsPlaceWhereverTheInputIsCut) {
+  const std::string bytes = array_of(2, "ab") + "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$9\r\n123\r\n6789\r\n$2\r\nNX\r\n" +
+                            "*3\r\n$3\r\nSET\r\n$1\r\nj\r\n$9\r\nabcdefghi\r\n" + "PING\r\n";
+  const std::vector<Request> expected = {
+      {"ab", "ab"}, {"SET", "k", "123\r\n6789", "NX"}, {"SET", "j", "abcdefghi"}, {"PING"}};
+  for (size_t first = 1; first < bytes.size(); ++first) {
+    for (size_t second = first; second <= bytes.size(); ++second) {
+      const Parsed parsed =
+          parse_supplying({bytes.substr(0, first), bytes.substr(first, second - first), bytes.substr(second)}, 9);
+      ASSERT_EQ(parsed.requests, expected) << first << " " << second;
+      ASSERT_EQ(parsed.left, 0u);
+    }
+  }
+}
+
+TEST(RequestParser, SaysWhatALargeArgumentBelongsToAndWhereItBegins) {
+  RequestParser parser;
+  RequestBatch batch;
+  const std::string bytes = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\nxyz";
+  std::string_view input = bytes;
+  ASSERT_EQ(parser.next(input, batch), Outcome::kIncomplete);
+  EXPECT_EQ(parser.argument_bytes(), 100'000u);
+  EXPECT_EQ(input.substr(parser.bytes_read()), "xyz");
+  ASSERT_EQ(parser.partial().size(), 2u);
+  EXPECT_EQ(parser.partial()[0], "SET");
+  parser.forget();
+  EXPECT_EQ(parser.argument_bytes(), 0u);
+  EXPECT_TRUE(parser.partial().empty());
+}
+
 }  // namespace
 }  // namespace tidemark
