@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import pathlib
+import pwd
 import re
 import shlex
 import shutil
@@ -25,8 +26,9 @@ class Failure(Exception):
 class Kind:
     """A server that takes part. `command(place)` gives the words to start it with."""
 
-    def __init__(self, name, protocol, command, version, takes_memory=True):
+    def __init__(self, name, protocol, command, version, takes_memory=True, shuns_root=False):
         self.name, self.protocol, self.command, self.version, self.takes_memory = name, protocol, command, version, takes_memory
+        self.user = "nobody" if shuns_root and os.geteuid() == 0 else None  # to run as; None: as we do
 
 
 class Place:
@@ -69,13 +71,11 @@ def redis(policy="allkeys-lru", name="redis"):
 def memcached():
     def command(place):
         words = ["memcached", "-l", "127.0.0.1", "-p", place.port, "-U", 0, "-t", 1, "-m", place.memory_mb, "-c", 2048]
-        if os.geteuid() == 0:
-            words += ["-u", "nobody"]
         if place.largest_value > (1 << 20) - 4096:  # its default limit of an item is 1 MiB
             words += ["-I", f"{place.largest_value // (1 << 20) + 1}m"]
         return words
 
-    return Kind("memcached", "memcached", command, first_line(["memcached", "--version"]))
+    return Kind("memcached", "memcached", command, first_line(["memcached", "--version"]), shuns_root=True)
 
 
 def peer(text):
@@ -112,7 +112,7 @@ class Server:
         log = open(self.directory / "log", "wb")
         try:
             self.process = subprocess.Popen([str(word) for word in self.kind.command(self.place)], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=lambda: settle(self.cpu, self.priority))
+                                            stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=lambda: settle(self.cpu, self.priority, self.kind.user))
             self.wait_until_it_answers()
         except BaseException:
             self.__exit__()
@@ -213,13 +213,18 @@ LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
 
-def settle(cpu, priority):
-    """In the child: its CPU and its priority; and it ends when we are killed. (memcached, which changes its user, forgets that.)"""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def settle(cpu, priority, user=None):
+    """In the child: its CPU, its priority, its user; and it ends when we are killed."""
     os.sched_setaffinity(0, {cpu})
     if priority:
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, priority)
+    if user:
+        account = pwd.getpwnam(user)
+        os.setgroups([])
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # last: a change of user takes it back
 
 
 def free_port():
