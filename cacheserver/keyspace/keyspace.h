@@ -164,7 +164,7 @@ class Keyspace final : private ItemSource, private BlockMover {
   static constexpr size_t kReceivedBytesMax = size_t{32} << 20;  // of all that are on their way
   static constexpr size_t kSparesBytesMax = size_t{16} << 20;    // of far values kept for the next ones
   static constexpr uint64_t kReceivedShare = 16;                 // of the limit: at most 1/16 each for these two
-  static constexpr size_t kEntriesMovedPerChange = 32;
+  static constexpr size_t kEntriesMovedPerChange = 128;
   static constexpr size_t kTimersPerTick = 512;
   static constexpr size_t kChunksDroppedPerTick = 2;
   static constexpr size_t kReclaimsPerTick = 256;
