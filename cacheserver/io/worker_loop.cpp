@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -175,24 +176,36 @@ class WorkerLoopOnAsio final : public WorkerLoop {
 
   void turn() {
     const uint64_t cpu_before = thread_cpu_micros();
-    Instant began_at{};
-    worker_->begin_turn();
+    is_turn_over_ = false;
     std::array<epoll_event, kEventsPerRound> events;
     for (int round = 0; round < kRoundsPerTurn; ++round) {
       int ready = ::epoll_wait(epoll_.native_handle(), events.data(), kEventsPerRound, 0);
       if (ready <= 0) break;
       const Instant now = steady_now();
-      if (round == 0) began_at = now;
+      if (round == 0) turn_began_at_ = now;
       const UnixMillis wall = unix_now();
-      for (int i = 0; i < ready; ++i) take(events[static_cast<size_t>(i)], now, wall);
+      take_all({events.data(), static_cast<size_t>(ready)}, now, wall);
       serve_ready(now, wall);
       if (post_) post_->send();
       finish_killed();
       finished_.clear();
-      if (now - began_at >= kTurnTime) break;
+      if (is_turn_over_) break;
     }
     worker_->view().stats().loop_turn.observe(thread_cpu_micros() - cpu_before);
     if (is_draining_) check_drained();
+  }
+
+  // The kernel names what is ready in the same order again, so a turn that ends early goes on next time where it
+  // stopped: everybody has a turn.
+  void take_all(std::span<const epoll_event> events, Instant now, UnixMillis wall) {
+    const size_t first = std::exchange(next_event_, 0);
+    for (size_t i = 0; i < events.size(); ++i) {
+      if (is_turn_over_) {
+        next_event_ = (first + i) % events.size();
+        return;
+      }
+      take(events[(first + i) % events.size()], now, wall);
+    }
   }
 
   void take(const epoll_event& event, Instant now, UnixMillis wall) {
@@ -231,6 +244,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   // Runs and answers what the connections of the round have sent.
   void serve_ready(Instant now, UnixMillis wall) {
     if (ready_.empty()) return;
+    worker_->begin_turn();
     worker_->load_round();
     size_t answered = 0;
     for (size_t i = 0; i < ready_.size(); ++i) {
@@ -241,6 +255,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
     worker_->end_round();
     ready_.clear();
     buffers_.input_used = 0;
+    is_turn_over_ = steady_now() - turn_began_at_ >= kTurnTime;
   }
 
   void answer(size_t& answered, size_t end, Instant now, UnixMillis wall) {
@@ -352,6 +367,9 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   SharedBuffers buffers_;
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> finished_;
+  Instant turn_began_at_{};
+  bool is_turn_over_ = false;
+  size_t next_event_ = 0;              // of those that are ready, after a turn that ended early
   std::vector<Connection*> ready_;     // whose requests are in the shared round
   std::vector<Connection*> answered_;  // whose siblings have answered
   bool is_draining_ = false;

@@ -171,7 +171,7 @@ class Keyspace final : private ItemSource, private BlockMover {
   static constexpr size_t kBlocksMovedPerStep = 16;
   static constexpr size_t kBlocksMovedPerTick = 256;
   static constexpr size_t kBytesMovedPerStep = size_t{64} << 10;
-  static constexpr size_t kBlocksMovedPerTurn = 1024;
+  static constexpr size_t kBlocksMovedPerTurn = 1536;
   static constexpr size_t kBytesMovedPerTurn = size_t{512} << 10;
   static constexpr uint64_t kPlacedPerPressure = 64;  // writes between two words to the policy about the memory left
   static constexpr unsigned kChunkHolesPercent = 15;  // a chunk with fewer holes is not worth moving

@@ -10,7 +10,7 @@ namespace {
 
 // A write may reclaim this often, and once more per 64 bytes it asks for: its cost stays in proportion.
 constexpr uint64_t kReclaimsMin = 128;
-constexpr int kTurnsPerWrite = 8;  // of compaction, before a write is refused
+constexpr int kTurnsPerWrite = 32;  // of compaction, before a write is refused
 constexpr uint64_t kBytesPerReclaim = 64;
 constexpr int kEvictionsBeforeReserve = 8;
 constexpr int kTidyStepsPerWrite = 2;
@@ -111,21 +111,27 @@ bool Keyspace::make_room(size_t bytes, size_t far_bytes, Instant now) {
       if (!drop_flushed() && !evict_one(now)) break;
     }
   }
-  for (int turn = 0; turn < kTurnsPerWrite; ++turn) {
-    if (reclaim_for(bytes, far_bytes, now)) return true;
-    if (!is_turn_spent()) return false;
-    begin_turn();  // rather a long turn than a refusal
+  bool is_worth_it = true;
+  for (int turn = 0; turn < kTurnsPerWrite && is_worth_it; ++turn) {
+    if (turn > 0) {  // rather a long turn, and a chunk more, than a refusal
+      begin_turn();
+      tables_->heap.set_bytes_ahead(tables_->heap.chunk_bytes());
+    }
+    is_worth_it = reclaim_for(bytes, far_bytes, now);
+    tables_->heap.set_bytes_ahead(0);
+    if (is_worth_it && has_block(bytes, far_bytes, Depth::kOverdraft)) return true;
   }
   return false;
 }
 
+// As much as one turn has time for. False: nothing is left to reclaim.
 bool Keyspace::reclaim_for(size_t bytes, size_t far_bytes, Instant now) {
   for (uint64_t left = kReclaimsMin + (bytes + far_bytes) / kBytesPerReclaim; left > 0; --left) {
     if (has_block(bytes, far_bytes, Depth::kReserve)) return true;
     if (is_turn_spent()) break;  // victims alone would not leave a block of the size
     if (!reclaim(now)) return false;
   }
-  return has_block(bytes, far_bytes, Depth::kOverdraft);
+  return true;
 }
 
 // One step towards more free memory: what FLUSHALL left, then holes, then a victim.

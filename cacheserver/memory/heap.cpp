@@ -403,7 +403,10 @@ bool Heap::compact(size_t blocks_max, size_t bytes_max, unsigned holes_percent, 
 
 bool Heap::move_block(ItemId from, size_t size, BlockMover& mover) {
   const size_t bytes = content_bytes(at(from));
+  const size_t held_max = held_max_;
+  held_max_ += std::min(ahead_, SIZE_MAX - held_max);
   const ItemId to = allocate(bytes);
+  held_max_ = held_max;
   if (to == kNoItem) return false;
   ItemHead& source = at(from);
   ItemHead& target = at(to);

@@ -76,6 +76,8 @@ class Heap {
   size_t bytes_free() const { return holes_ << shift_; }                                       // in free blocks
   size_t bytes_fresh() const { return fresh_end_ - fresh_; }  // of the chunk being filled
   void set_bytes_held_max(size_t bytes) { held_max_ = bytes; }
+  // By so much compaction may exceed it meanwhile, so that a chunk it has begun to empty can be emptied.
+  void set_bytes_ahead(size_t bytes) { ahead_ = bytes; }
 
   // Moves blocks out of the chunk with most holes until `blocks_max` or `bytes_max` is reached. True: something was
   // done. False: no chunk is worth it (its holes are under `holes_percent`), or there is no room to move to.
@@ -146,6 +148,7 @@ class Heap {
   std::vector<size_t> spare_chunks_;  // released ones
   size_t held_chunks_ = 0;
   size_t held_max_ = SIZE_MAX;
+  size_t ahead_ = 0;
   size_t used_ = 0;
   size_t holes_ = 0;
   // What was never used of the chunk being filled; up to touched_ its pages are there already.

@@ -49,7 +49,7 @@ class Worker {
 
   void adopt_topology(std::shared_ptr<const Topology> topology);
 
-  // A turn of the loop begins: what may be done in one turn at most may be done again.
+  // The requests of a round are about to run: what may be done beside them, at most, may be done again.
   void begin_turn() { keyspace_->begin_turn(); }
   // Housekeeping, a turn of its own, bounded by kUpkeepTime. True if there is more to do soon.
   bool tick(Instant now);
