@@ -328,7 +328,10 @@ class WorkerLoopOnAsio final : public WorkerLoop {
 
   // --- the end -------------------------------------------------------------------------------------------------------
   void begin_drain(Duration bound, std::function<void()> on_done) {
-    turn();  // what has arrived is still answered
+    for (int i = 0; i < kTurnsBeforeDrain; ++i) {  // what has arrived is still answered
+      turn();
+      if (!is_turn_over_) break;
+    }
     is_draining_ = true;
     on_drained_ = std::move(on_done);
     listener_.close();

@@ -27,6 +27,7 @@ class WorkerLoop {
   static constexpr int kRoundsPerTurn = 4;
   static constexpr int kEventsPerRound = 256;
   static constexpr Duration kTurnTime = std::chrono::microseconds(250);  // passed, what is left waits for the next turn
+  static constexpr int kTurnsBeforeDrain = 1000;
   static constexpr int kAcceptsPerTurn = 64;
   static constexpr Duration kTickEvery = std::chrono::milliseconds(100);
   static constexpr Duration kTickSoon = std::chrono::milliseconds(2);       // while upkeep is left over

@@ -100,6 +100,22 @@ TEST_F(ServerTest, DrainAnswersWhatHasArrivedAndAcceptsNoMore) {
   EXPECT_FALSE(Client(old_port).is_connected());
 }
 
+TEST_F(ServerTest, DrainAnswersWhatHasArrivedHoweverManyTurnsThatTakes) {
+  ASSERT_TRUE(start(lone()));
+  constexpr int kPings = 4000;
+  std::string pings, pongs;
+  for (int i = 0; i < kPings; ++i) {
+    pings += "ping\r\n";
+    pongs += "+PONG\r\n";
+  }
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 40; ++i) clients.push_back(std::make_unique<Client>(port()));
+  for (auto& client : clients) client->ask("ping\r\n", "+PONG\r\n");
+  for (auto& client : clients) client->write(pings);
+  drain_and_stop();
+  for (auto& client : clients) EXPECT_EQ(client->read(pongs.size()).size(), pongs.size());
+}
+
 TEST_F(ServerTest, WritesItsReadyFile) {
   ServerOptions options = lone();
   options.ready_file = directory_ / "ready.json";
