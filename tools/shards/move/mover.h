@@ -103,6 +103,7 @@ class Mover {
   Status fence();
   Result<std::string> obstacle_to_fence();
   Result<std::string> rehearse();
+  Status make_plans();
   Status read_target_clock();
   Status write_source_log();
   Status open_check_snapshot();

@@ -15,6 +15,7 @@ struct Mover::Links {
   PgLink target_reader;
   std::optional<PgLink> apply{};   // the origin's session
   std::optional<PgLink> stream{};  // between slot creation and the start of the stream
+  bool are_plans_made = false;     // of what is called while writers wait
 };
 
 }  // namespace tidemark::shards

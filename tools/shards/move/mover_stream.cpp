@@ -171,6 +171,10 @@ Status Mover::fence() {
       links_->source.run("UPDATE shard.move SET note = '' WHERE move_id = $1 AND note <> ''", {options_.move_id});
   if (alive) alive = beat(true);
   if (!alive) return alive;
+  if (!links_->are_plans_made) {
+    if (const Status made = make_plans(); !made) return made;
+    links_->are_plans_made = true;
+  }
   const auto slow = rehearse();
   if (!slow) return std::unexpected(slow.error());
   if (!slow->empty()) return wait_out(*slow);
@@ -226,6 +230,23 @@ Result<std::string> Mover::rehearse() {
     return std::string();
   }
   return fmt::format("{}, and at most {} are wanted", way, wanted.count());
+}
+
+// A session's first call of a function reads its text and plans every statement in it: not while writers wait. So each
+// is called once beforehand, in a transaction that is rolled back in the same message.
+Status Mover::make_plans() {
+  const std::string call = fmt::format("('{}', {}", options_.move_id, view_.source_attempt);
+  for (const auto& [link, calls] :
+       {std::pair{&links_->target, fmt::format("SELECT shard.move_flip{0}, NULL); ROLLBACK; BEGIN; SELECT "
+                                               "shard.move_next_attempt{0})",
+                                               call)},
+        std::pair{&links_->source, fmt::format("SELECT shard.move_unfence{})", call)}}) {
+    const auto made = link->script("BEGIN; " + calls + "; ROLLBACK");
+    if (made) continue;
+    const auto ended = link->script("ROLLBACK");  // whatever stood against it is told when it is meant
+    if (!ended) return std::unexpected(ended.error());
+  }
+  return {};
 }
 
 Status Mover::read_target_clock() {
