@@ -185,7 +185,10 @@ std::string describe(const PromotionStep& step) {
 Result<std::string> promotion_target(const PromotionFacts& facts) {
   const auto done = promoted(facts);
   if (!done) return std::unexpected(done.error());
-  if (*done != nullptr) return (*done)->name;
+  if (*done != nullptr) {
+    if (facts.wanted.empty() || facts.wanted == (*done)->name) return (*done)->name;
+    return refuse(fmt::format("{} has been promoted already: run without --to to end that", (*done)->name));
+  }
   const auto chosen = candidate(facts);
   if (!chosen) return std::unexpected(chosen.error());
   return (*chosen)->name;

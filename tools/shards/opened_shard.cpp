@@ -6,6 +6,7 @@
 #include <map>
 
 #include "shardrouter/sql/schema/shard_schema.h"
+#include "tools/shards/failover/shard_servers.h"
 #include "tools/shards/shard_setup.h"
 
 namespace tidemark::shards {
@@ -29,10 +30,27 @@ Result<std::vector<OpenedShard>> open_shards(const std::vector<AdminShard>& shar
   return opened;
 }
 
+Result<PgSession> connect_primary(const AdminShard& shard) {
+  const std::string name = fmt::format("shard {}", shard.shard.id);
+  auto first = PgSession::connect(name, shard.admin);
+  const auto is_primary = [](PgSession& session) {
+    const auto answer = session.value(
+        "SELECT CASE WHEN pg_is_in_recovery() THEN false ELSE NOT coalesce((SELECT retired_timeline = "
+        "tidemark.current_timeline() FROM tidemark.epoch), false) END");
+    return answer && *answer == "t";
+  };
+  if (first && is_primary(*first)) return first;
+  for (const ShardServer& server : shard.shard.servers) {
+    auto other = PgSession::connect(name, owner_conninfo(shard, server));
+    if (other && is_primary(*other)) return other;
+  }
+  return first;  // with its own error, or for its caller to judge
+}
+
 Result<std::vector<OpenedShard>> connect_shards(const std::vector<AdminShard>& shards) {
   std::vector<OpenedShard> opened;
   for (const AdminShard& shard : shards) {
-    auto session = PgSession::connect(fmt::format("shard {}", shard.shard.id), shard.admin);
+    auto session = connect_primary(shard);
     if (!session) return std::unexpected(session.error());
     const auto made = session->value("SELECT to_regclass('shard.reference_table') IS NOT NULL");
     if (!made) return std::unexpected(made.error());

@@ -22,6 +22,9 @@ struct OpenedShard {
 
 // Connects; makes a database that does not exist; refuses a server that is not fit.
 Result<std::vector<OpenedShard>> open_shards(const std::vector<AdminShard>& shards);
+// The owner's session at whoever is the shard's primary now: where `admin` leads, or, after a fail-over, another of its
+// servers.
+Result<PgSession> connect_primary(const AdminShard& shard);
 // Only connects, to databases that tidemark-shards init has made; refuses one that is another shard.
 Result<std::vector<OpenedShard>> connect_shards(const std::vector<AdminShard>& shards);
 

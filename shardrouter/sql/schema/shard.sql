@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS tidemark.epoch (
 -- The timeline on which this database takes no routed write any more, for it has a successor; a promoted copy of it,
 -- being on another timeline, is not meant.
 ALTER TABLE tidemark.epoch ADD COLUMN IF NOT EXISTS retired_timeline int;
+ALTER TABLE tidemark.epoch ADD COLUMN IF NOT EXISTS retired_at timestamptz;
 
 -- One row for each timeline that was opened for writes. Between `switch_lsn`, where its predecessor in this table ended,
 -- and `opened_lsn` no row of a protected table was written, and the slot stood before `opened_lsn`: so whoever had
@@ -149,7 +150,8 @@ BEGIN
     VALUES (next_e, now_tl, now_start, now_checker);
   ELSE
     UPDATE tidemark.epoch SET e = next_e, timeline = now_tl, postmaster_start = now_start,
-           checkpointer_start = now_checker, opened_at = clock_timestamp(), retired_timeline = NULL;
+           checkpointer_start = now_checker, opened_at = clock_timestamp(), retired_timeline = NULL,
+           retired_at = NULL;
   END IF;
   IF known.timeline IS DISTINCT FROM now_tl THEN
     INSERT INTO shard.timeline (timeline, e, prev_timeline, prev_e, switch_lsn, opened_lsn)
@@ -206,14 +208,14 @@ BEGIN
     RETURN false;
   END IF;
   PERFORM set_config('synchronous_commit', 'local', true);  -- its standbys may follow the successor by now
-  UPDATE tidemark.epoch SET retired_timeline = now_tl WHERE retired_timeline IS DISTINCT FROM now_tl;
+  UPDATE tidemark.epoch SET retired_timeline = now_tl, retired_at = clock_timestamp() WHERE retired_timeline IS DISTINCT FROM now_tl;
   RETURN true;
 END $$;
 
 -- Takes back a retirement that no promotion has followed. For the owner (tidemark-shards promote --cancel).
 CREATE OR REPLACE FUNCTION shard.unretire() RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$ UPDATE tidemark.epoch SET retired_timeline = NULL $$;
+AS $$ UPDATE tidemark.epoch SET retired_timeline = NULL, retired_at = NULL $$;
 
 -- ------------------------------------------------------------------------------------------------------------- guard
 -- Refuses unless the bucket is owned here, and at the expected epoch (NULL: at any). Holds the bucket's

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "tools/shards/failover/verb_promote.h"
 #include "tools/shards/fleet/verb_doctor.h"
 #include "tools/shards/fleet/verb_fleet.h"
 #include "tools/shards/fleet/verb_references.h"
@@ -48,6 +49,7 @@ struct FleetVerbs::Arguments {
   Verb<RemoveShardArguments> remove;
   Verb<ReferencesArguments> references;
   Verb<DoctorArguments> doctor;
+  Verb<PromoteArguments> promote;
 };
 
 FleetVerbs::FleetVerbs(io::Options& options) : arguments_(std::make_unique<Arguments>()) {
@@ -61,6 +63,8 @@ FleetVerbs::FleetVerbs(io::Options& options) : arguments_(std::make_unique<Argum
   all.add.add_to(options, "add-shard", "Makes a database a shard that owns no bucket yet.");
   all.remove.add_to(options, "remove-shard", "Takes a shard that owns nothing out of the topology.");
   all.references.add_to(options, "references", "Makes the copies of the reference tables equal to their originals.");
+  all.promote.add_to(options, "promote",
+                     "Makes a replica the primary of its shard, or ends a promotion that somebody began.");
   all.doctor.add_to(options, "doctor",
                     "Looks for what is left over or does not fit; exit code 1 if something is wrong.");
 }
@@ -77,6 +81,7 @@ std::optional<int> FleetVerbs::run() const {
   if (all.add.is_chosen()) return exit_code_of(run_add_shard(all.add.given));
   if (all.remove.is_chosen()) return exit_code_of(run_remove_shard(all.remove.given));
   if (all.references.is_chosen()) return exit_code_of(run_references(all.references.given));
+  if (all.promote.is_chosen()) return exit_code_of(run_promote(all.promote.given));
   if (all.doctor.is_chosen()) return exit_code_of(run_doctor(all.doctor.given));
   return std::nullopt;
 }

@@ -10,6 +10,7 @@
 #include "base/io/topology_store_file.h"
 #include "base/parse.h"
 #include "shardrouter/routing/ownership.h"
+#include "tools/shards/failover/shard_servers.h"
 #include "tools/shards/fleet/schema_compare.h"
 #include "tools/shards/reference/reference_copy.h"
 #include "tools/shards/shard_setup.h"
@@ -51,7 +52,7 @@ class Doctor {
   Result<bool> run() {
     Status done = open();
     for (const auto step : {&Doctor::look_at_buckets, &Doctor::look_at_tables, &Doctor::look_at_references,
-                            &Doctor::look_at_migrations, &Doctor::look_at_leftovers})
+                            &Doctor::look_at_migrations, &Doctor::look_at_promotions, &Doctor::look_at_leftovers})
       if (done) done = (this->*step)();
     if (done && arguments_.cleans && !arguments_.is_dry_run) done = clean();
     if (!done) return std::unexpected(done.error());
@@ -70,6 +71,7 @@ class Doctor {
     topology_ = std::move(*topology);
     const Status all_given = check_all_given(topology_, *described);
     if (!all_given) return all_given;
+    described_ = *described;
     auto opened = connect_shards(*described);
     if (!opened) return std::unexpected(opened.error());
     opened_ = std::move(*opened);
@@ -191,6 +193,41 @@ class Doctor {
     return {};
   }
 
+  // A shard as it should be needs no step; one whose target is its primary lacks only the steps that come then.
+  Status look_at_promotions() {
+    for (const AdminShard& one : described_) {
+      ShardServers servers(one, {});
+      auto facts = servers.look(topology_);
+      if (!facts) return std::unexpected(facts.error());
+      const Shard* known = topology_.find_shard(one.shard.id);
+      const ShardServer* primary = known != nullptr ? known->primary() : nullptr;
+      const std::string place = fmt::format("shard {}", one.shard.id);
+      const std::string run = fmt::format("tidemark-shards promote {}", one.shard.id);
+      for (const auto& server : facts->servers) {
+        if (server.is_reachable && !server.is_in_recovery && server.is_retired)
+          add("promotions", place, fmt::format("{} is retired and takes no routed write", server.name),
+              fmt::format("if nobody was promoted: {0}, or {0} --cancel; else make it a standby", run));
+      }
+      facts->is_topology_current = true;
+      if (primary != nullptr) facts->wanted = primary->name;
+      for (const auto& server : facts->servers)
+        if (server.is_reachable && !server.is_in_recovery && !server.is_retired && primary != nullptr &&
+            server.name != primary->name) {
+          add("promotions", place, fmt::format("{} was promoted, the topology names {}", server.name, primary->name),
+              fmt::format("{} --to {}", run, server.name));
+          facts->wanted = server.name;
+        }
+      const auto step = shardrouter::next_promotion_step(*facts);
+      const bool is_open_step = step && (step->kind == shardrouter::PromotionStep::Kind::kOpen ||
+                                         step->kind == shardrouter::PromotionStep::Kind::kDisown ||
+                                         step->kind == shardrouter::PromotionStep::Kind::kRepoint);
+      if (is_open_step)
+        add("promotions", place, "a promotion is half done; next: " + shardrouter::describe(*step),
+            fmt::format("{} --to {}", run, facts->wanted));
+    }
+    return {};
+  }
+
   Status look_at_leftovers() {
     for (OpenedShard& shard : opened_) {
       Status looked = look_at_moves(shard);
@@ -292,6 +329,7 @@ class Doctor {
 
   const DoctorArguments& arguments_;
   Topology topology_;
+  std::vector<AdminShard> described_;
   std::vector<OpenedShard> opened_;
   std::vector<Finding> findings_;
 };

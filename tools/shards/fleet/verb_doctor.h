@@ -4,6 +4,7 @@
 //   tables          the same on every shard, fit to feed caches, without rows of buckets that are elsewhere
 //   references      every copy equals its original
 //   migrations      every shard has run the same ones
+//   promotions      no promotion is half done, nobody follows an abandoned timeline
 //   leftovers       slots, publications and origins of moves that have ended; unfinished indexes; readers long gone
 //
 // --clean removes leftovers that nobody uses, and nothing else. Exit code 1: something was found (and not cleaned).
