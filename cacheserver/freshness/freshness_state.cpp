@@ -25,6 +25,7 @@ FreshnessState::FreshnessState(FreshnessIdentity identity, FreshnessLimits limit
           {.bytes_max = limits.staged_bytes_max, .values_max = limits.staged_values_max, .life = limits.staged_life}) {
 #ifdef TIDEMARK_TEST_NO_PROOF_RULE  // of the end-to-end tests: a staged value is known by its xid alone (fill_rule.h)
   ingredients_.stage_settled = ingredients_.stage_id = ingredients_.stage_epoch = false;
+  ingredients_.epoch_drops_lost = false;
 #endif
 }
 

@@ -257,7 +257,12 @@ class Invalidator final : public ShardInvalidator,
     is_journal_unreadable_ = false;
     // After a promotion the stream follows the position where the old timeline ended: nothing lies between.
     const Lsn begin = attachment_->succession ? attachment_->succession->switch_lsn : attachment_->confirmed;
+    const JournalMeta before = journal_->has_meta() ? journal_->meta() : JournalMeta{};
     journal_->cut(begin);
+    if (attachment_->succession) {  // what workers were last brought up to has not changed by a promotion
+      journal_->meta().families_fingerprint = before.families_fingerprint;
+      journal_->meta().slots_version = before.slots_version;
+    }
     intake_.restart_at(begin, attachment_->own_xid);
   }
 
@@ -283,6 +288,7 @@ class Invalidator final : public ShardInvalidator,
     is_slot_unusable_ = is_slot_unusable_ || says_that_wal_is_gone(error);
     ++session_;
     if (!attachment_) return;
+    note_followers();
     flush_to_journal();
     attachment_->observer->close();
     attachment_->stream->close();
@@ -403,6 +409,7 @@ class Invalidator final : public ShardInvalidator,
   }
 
   void maintain();
+  void note_followers();
 
   void drain(Instant deadline, std::function<void()> on_stopped) {
     bool is_busy = !journal_->is_idle() || workers_.is_busy();
@@ -462,13 +469,17 @@ class Invalidator final : public ShardInvalidator,
   ShardFigures figures_;  // what is counted here
 };
 
+// Every worker has been brought up to the present families and slots: after this nobody has to be, on their account.
+void Invalidator::note_followers() {
+  if (!workers_.are_all_following()) return;
+  journal_->meta().families_fingerprint = session_keymap_->fingerprint();
+  journal_->meta().slots_version = topology_->slots_version;
+}
+
 void Invalidator::maintain() {
   if (state_ != State::kStreaming || is_stopping_) return;
+  note_followers();
   JournalMeta& meta = journal_->meta();
-  if (workers_.are_all_following()) {
-    meta.families_fingerprint = session_keymap_->fingerprint();
-    meta.slots_version = topology_->slots_version;
-  }
   meta.settled = intake_.tracker().settled();
   flush_to_journal();
   journal_->trim(intake_.tracker().first_unsettled());
