@@ -51,14 +51,17 @@ Result<const PromotionServer*> promoted(const PromotionFacts& facts) {
     found = &one;
   }
   if (found == nullptr) return nullptr;
-  const bool has_successor_look =
-      !found->is_primary_in_topology || std::ranges::any_of(facts.servers, [&](const auto& one) {
-        return (is_primary(one) && one.timeline < latest && !one.is_retired) ||
-               (!found->switch_lsn.is_zero() && must_be_repointed(one, *found));
-      });
-  // The primary as it has always been is promoted only if it is what was asked for.
-  if (!has_successor_look && found->name != facts.wanted) return nullptr;
-  return found;
+  const bool is_unfinished = !found->is_primary_in_topology || std::ranges::any_of(facts.servers, [&](const auto& one) {
+    return (is_primary(one) && one.timeline < latest && !one.is_retired) ||
+           (!found->switch_lsn.is_zero() && must_be_repointed(one, *found));
+  });
+  // What people have not cleared up yet: no reason to promote another one unasked.
+  const bool has_leftovers = std::ranges::any_of(facts.servers, [&](const auto& one) {
+    return (is_primary(one) && one.timeline < latest) ||
+           (latest > 1 && one.is_reachable && one.is_in_recovery && one.follows != found->name);
+  });
+  if (is_unfinished || found->name == facts.wanted || (has_leftovers && facts.wanted.empty())) return found;
+  return nullptr;
 }
 
 Result<const PromotionServer*> candidate(const PromotionFacts& facts) {
@@ -114,6 +117,9 @@ Result<PromotionStep> before_promotion(const PromotionFacts& facts) {
   for (const PromotionServer& one : facts.servers)
     if (is_primary(one) && !one.is_retired) return PromotionStep{Kind::kRetire, one.name, ""};
   if (old != nullptr && old->writers > 0) return PromotionStep{Kind::kDrain, old->name, ""};
+  for (const PromotionServer& one : facts.servers)
+    if (old != nullptr && one.is_reachable && one.is_in_recovery && one.name != to.name && one.follows != to.name)
+      return PromotionStep{Kind::kRepoint, one.name, to.name};
   if (old != nullptr && to.position < old->position) return PromotionStep{Kind::kCatchUp, to.name, old->name};
   return PromotionStep{Kind::kPromote, to.name, ""};
 }

@@ -1,8 +1,11 @@
 // What a promotion of a shard has to do next, by what its servers say now. No ledger: the servers are the state, so
 // that a promotion that was killed at any step, or was begun by another manager, is ended by asking once more.
 //
-//   retire old -> drain old -> catch up -> promote candidate -> disown buckets -> open timeline -> publish -> repoint…
-//        \ old does not answer: only with `is_forced`; then nothing is waited for
+//   retire old -> drain old -> repoint… -> catch up -> promote candidate -> disown buckets -> open timeline -> publish
+//        \ old does not answer: only with `is_forced`; then nothing is waited for, and `repoint` comes last
+//
+// Other replicas are re-pointed to the candidate while it is one itself: none can get ahead of it, so all can follow
+// it.
 //
 // A server that left recovery on a later timeline than every other *is* the promoted one, whoever did it: then only the
 // steps behind `promote` remain. Two such servers on one timeline: refused, that is for people to decide.

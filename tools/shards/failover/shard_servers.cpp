@@ -85,6 +85,12 @@ Result<std::string> retarget_conninfo(const std::string& primary_conninfo, const
   return text;
 }
 
+Result<std::string> place_of_conninfo(const std::string& conninfo) {
+  const auto values = parse_conninfo(conninfo);
+  if (!values) return std::unexpected(values.error());
+  return place_of(*values);
+}
+
 ShardServers::ShardServers(AdminShard shard, std::vector<AdminShard> others)
     : shard_(std::move(shard)), others_(std::move(others)) {}
 

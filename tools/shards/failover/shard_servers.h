@@ -19,6 +19,9 @@ std::string owner_conninfo(const AdminShard& shard, const ShardServer& server);
 // A replica's primary_conninfo with another server as its target; kInvalidArgument: one of them cannot be read.
 Result<std::string> retarget_conninfo(const std::string& primary_conninfo, const std::string& target);
 
+// "host:port", as pg_stat_wal_receiver names a sender.
+Result<std::string> place_of_conninfo(const std::string& conninfo);
+
 class ShardServers {
  public:
   // `others`: the rest of the shards file; buckets that they own at a later epoch are stale here.

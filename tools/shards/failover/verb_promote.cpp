@@ -241,9 +241,17 @@ class Promoting {
     Status done = replica.run("ALTER SYSTEM SET primary_conninfo = " + *literal);
     if (done) done = replica.run("SELECT pg_reload_conf()");
     if (!done) return done;
+    const auto place = place_of_conninfo(*after);
+    if (!place) return std::unexpected(place.error());
+    const auto sender = replica.value("SELECT quote_literal($1)", {*place});
+    if (!sender) return std::unexpected(sender.error());
     // Its own log says why if it does not; the setting stands, and the next run leaves it alone.
     const Status follows = retry(kFollowTimeout, [&] {
-      return expect(replica, "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'", "1");
+      return expect(replica,
+                    "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming' AND sender_host || ':' || "
+                    "sender_port = " +
+                        *sender,
+                    "1");
     });
     if (!follows) warn(fmt::format("{} does not stream from {} yet: look at its log", step.server, step.of));
     return {};
