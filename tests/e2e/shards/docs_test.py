@@ -4,7 +4,8 @@
 usage: docs_test.py --bin DIR [--write 1]      --write 1: prints the page with what the commands printed now
 
 In an expected line "…" stands for anything; a line "…" alone for any number of lines. Beforehand there are two shards
-with the page's first table (demo/), a third server without a database (three.json names it), and nothing else.
+with the page's first table (demo/), a third server without a database (three.json names it), a shard with one replica
+(pair/), and nothing else.
 """
 import json
 import os
@@ -52,7 +53,9 @@ spare = Cluster(args.bin, "--shards", 1, *options)
 page = PAGE.read_text()
 first_table = re.search(r"```sql\n(.*?)```", page, re.S)[1]
 cluster = Cluster(args.bin, "--shards", 2, *options)
+pair = Cluster(args.bin, "--shards", 1, "--replicas", 1, "--nodes", 0, "--no-invalidator")  # for a promotion
 work = cluster.dir
+(work / "pair").symlink_to(pair.dir)
 (work / "demo").symlink_to(work)
 (work / "shop.sql").write_text(first_table)
 described = json.loads((work / "shards.json").read_text())["shards"]
