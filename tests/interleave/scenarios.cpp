@@ -215,6 +215,16 @@ void add_epochs(std::vector<Scenario>& all) {
   all.push_back({"E2 proof of the lost timeline after a fail-over",
                  failed_over,
                  {{new_epoch, new_commit}, {lost_timeline, getl(0), setv(0)}}});
+  // The standby that is promoted has not received T1, which the old primary shows to everybody until it ends.
+  WorldStep promoted_before{"EPOCH e=2, switch 0/100", [](World& w) { w.succeed(2, kBase); }};
+  all.push_back({"F4 a commit that was read and is lost with its primary",
+                 [](const Ingredients& i) { return recorded_world(i, 1); },
+                 {{visible(0)}, primary_loader(0), {promoted_before}}});
+  // It has received T1, the node has not: its position must not be taken to be the switch.
+  WorldStep promoted_after{"EPOCH e=2, switch 0/200", [](World& w) { w.succeed(2, Lsn{0x200}); }};
+  all.push_back({"F2 EPOCH overtakes an invalidation of the old timeline",
+                 [](const Ingredients& i) { return with_old_entry(recorded_world(i, 1)); },
+                 {{visible(0), invalb()}, {promoted_after}, primary_loader(0)}});
   // The bucket moved from shard 0 to shard 1, where T1 was written; a client with the old map reads shard 0.
   auto moved = [](const Ingredients& i) {
     World world = recorded_world(i, 1);

@@ -82,6 +82,10 @@ constexpr Mutant kMutants[] = {
     {"join raises the floor", &Ingredients::join_raises_floor, "F18 FENCEALL against a running replica fill"},
     {"join raises the floor after a restart", &Ingredients::join_raises_floor, "restart, then a lagging replica"},
     {"join revalidates", &Ingredients::join_revalidates, "F18 FENCEALL: what was filled before is revalidated"},
+    {"EPOCH needs the prefix", &Ingredients::epoch_needs_prefix,
+     "F2 EPOCH overtakes an invalidation of the old timeline"},
+    {"EPOCH drops what may be lost", &Ingredients::epoch_drops_lost,
+     "F4 a commit that was read and is lost with its primary"},
     {"memory overflow raises the floor, primary", &Ingredients::overflow_raises_floor,
      "R27 tombstone memory overflows, old snapshot"},
     {"memory overflow raises the floor, replica", &Ingredients::overflow_raises_floor,
@@ -97,7 +101,7 @@ constexpr Mutant kMutants[] = {
 };
 
 // rule_keep_newer stands behind rule_lease, which must be off to see it: its own test, below.
-static_assert(sizeof(Ingredients) == 19, "a new ingredient needs its mutant above");
+static_assert(sizeof(Ingredients) == 21, "a new ingredient needs its mutant above");
 
 class Without : public testing::TestWithParam<Mutant> {};
 

@@ -68,6 +68,15 @@ void World::join(DbEpoch db_epoch, Lsn lsn) {
   if (node.fence_all(owner.shard, db_epoch, lsn)) drop_lease();
 }
 
+void World::succeed(DbEpoch db_epoch, Lsn at) {
+  switch_lsn = at;
+  if (node.succeed(owner.shard, db_epoch - 1, db_epoch, at) == TideAdmission::kApplied) drop_lease();
+}
+
+bool World::is_of(const Transaction& t, DbEpoch db_epoch) const {
+  return t.db_epoch == db_epoch || (t.db_epoch + 1 == db_epoch && switch_lsn && t.end_lsn <= *switch_lsn);
+}
+
 void World::invalidate(size_t commit, Lsn end_lsn, bool is_hint) {
   const Transaction& t = transactions[commit];
   FreshnessState::Commit what{t.shard, t.db_epoch, t.xid, end_lsn, is_hint};
@@ -221,6 +230,7 @@ void World::setv(size_t loader) {
   claims.proof = is_snapshot ? ProofKind::kSnapshot : ProofKind::kReplica;
   claims.is_absent = *by.value == 0;
   claims.lo = fill.lo;
+  claims.hi = is_snapshot ? std::max(by.proof.lsn, fill.lo) : Lsn{UINT64_MAX};
   claims.xmin = is_snapshot ? by.proof.snapshot.xmin : 0;
   entry = Stored{claims, *by.value};
   if (!node.is_valid(claims, owner)) broken = "V1: a fill was accepted and is no hit";
@@ -230,7 +240,7 @@ void World::install_old_entry() {
   EntryClaims claims;
   claims.db_epoch = 1;
   claims.bucket_epoch = 1;
-  claims.lo = kBase;
+  claims.lo = claims.hi = kBase;
   entry = Stored{claims, 0};
 }
 
@@ -244,10 +254,12 @@ std::string World::check() const {
   for (size_t i = 0; i < transactions.size(); ++i) {
     const Transaction& t = transactions[i];
     bool is_contained = (entry->value & bit(i)) != 0;
+    if (is_contained && switch_lsn && t.db_epoch < tide.db_epoch() && !is_of(t, tide.db_epoch()))
+      return fmt::format("G3: a valid entry contains commit {}, which was lost in a fail-over", t.xid);
     if (is_contained || !t.touches_key) continue;
     if ((applied & bit(i)) != 0)
       return fmt::format("G1: a valid entry lacks commit {}, whose invalidation was applied", t.xid);
-    if (t.shard != owner.shard || t.db_epoch != tide.db_epoch() || !t.is_recorded) continue;
+    if (t.shard != owner.shard || !is_of(t, tide.db_epoch()) || !t.is_recorded) continue;
     if (t.end_lsn <= tide.complete_through()) {
       return fmt::format("G2: a valid entry lacks commit {}; complete_through is {}", t.xid,
                          tide.complete_through().to_string());

@@ -15,6 +15,7 @@
 //  G1  a valid entry never lacks a commit whose invalidation this node applied;
 //  G2  a valid entry contains every commit up to complete_through that touches the key;
 //  LO  an entry contains what its claims (lo, xmin) say;
+//  G3  a valid entry contains no commit that its database lost in a fail-over the node was told of;
 //  L1  a fill is accepted only under the key's current lease;
 //  M1  a valid entry is never replaced by one with a smaller lo;
 //  V1  a fill or a staged value that was accepted is a hit at once (or its reader would load and fill for ever);
@@ -110,6 +111,7 @@ class World {
   // ---- the node
   void restart_node();
   void join(DbEpoch db_epoch, Lsn lsn);
+  void succeed(DbEpoch db_epoch, Lsn switch_lsn);  // EPOCH: a standby that had everything up to there was promoted
   void pass(Duration time) { now += time; }
   bool apply(const cacheserver::BatchHead& head, const std::vector<size_t>& commits);  // true if it was applied
   void inval(size_t commit);                 // the writer's fast path: an upper bound of the end
@@ -158,12 +160,14 @@ class World {
   std::vector<Loader> loaders{2};
   uint64_t fills_accepted = 0;
   uint64_t installed = 0;
+  std::optional<Lsn> switch_lsn;      // from database 1 to 2, once there was one
   std::set<uint64_t> deleted_stages;  // parked before a DEL
   std::string broken;                 // set by a step that broke L1, M1 or V1
 
  private:
   void drop_lease() { current_lease.clear(); }
   uint32_t commits_on_key() const;
+  bool is_of(const Transaction& t, DbEpoch db_epoch) const;  // written in that database, or inherited by it
   size_t committed(Xid xid, DbEpoch db_epoch) const;
   void install_settled();
   void install(const cacheserver::StagedValue& staged);
