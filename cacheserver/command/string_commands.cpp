@@ -22,7 +22,10 @@ void reply_value_or_null(CommandContext& context, const Entry* entry) {
 // Before anything is written: whether all pairs are likely to fit.
 bool has_room_for_pairs(CommandContext& context, Arguments pairs) {
   uint64_t bytes = 0;
-  for (std::string_view text : pairs) bytes += text.size() + kEntryOverheadEstimate / 2;
+  for (std::string_view text : pairs) {
+    const bool is_counted = context.keyspace.received_at(text) != nullptr;
+    bytes += (is_counted ? 0 : text.size()) + kEntryOverheadEstimate / 2;
+  }
   if (context.keyspace.reserve(bytes, context.now)) return true;
   context.reply.error(kOutOfMemory);
   return false;

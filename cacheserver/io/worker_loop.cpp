@@ -174,12 +174,14 @@ class WorkerLoopOnAsio final : public WorkerLoop {
     });
   }
 
-  void turn() {
+  // False: nothing is left that was ready.
+  bool turn() {
     const uint64_t cpu_before = thread_cpu_micros();
     is_turn_over_ = false;
     std::array<epoll_event, kEventsPerRound> events;
+    int ready = 0;
     for (int round = 0; round < kRoundsPerTurn; ++round) {
-      int ready = ::epoll_wait(epoll_.native_handle(), events.data(), kEventsPerRound, 0);
+      ready = ::epoll_wait(epoll_.native_handle(), events.data(), kEventsPerRound, 0);
       if (ready <= 0) break;
       const Instant now = steady_now();
       if (round == 0) turn_began_at_ = now;
@@ -193,20 +195,25 @@ class WorkerLoopOnAsio final : public WorkerLoop {
     }
     worker_->view().stats().loop_turn.observe(thread_cpu_micros() - cpu_before);
     if (is_draining_) check_drained();
+    return ready > 0;
   }
 
   // The kernel names what is ready in the same order again, so a turn that ends early goes on next time where it
-  // stopped: everybody has a turn.
+  // stopped: everybody has a turn. When more is ready than it names at once, the order changes, and any place will do.
   void take_all(std::span<const epoll_event> events, Instant now, UnixMillis wall) {
     const size_t first = std::exchange(next_event_, 0);
     for (size_t i = 0; i < events.size(); ++i) {
       if (is_turn_over_) {
-        next_event_ = (first + i) % events.size();
+        const size_t anywhere = (++turns_cut_ * 0x9e3779b97f4a7c15) >> 32;
+        next_event_ = events.size() < kEventsPerRound ? (first + i) % events.size() : anywhere;
         return;
       }
       take(events[(first + i) % events.size()], now, wall);
+      if (i % kEventsPerLook == kEventsPerLook - 1) look_at_clock();
     }
   }
+
+  void look_at_clock() { is_turn_over_ = is_turn_over_ || steady_now() - turn_began_at_ >= kTurnTime; }
 
   void take(const epoll_event& event, Instant now, UnixMillis wall) {
     if (event.data.ptr == post_.get() && post_) return take_mail(now, wall);
@@ -234,7 +241,10 @@ class WorkerLoopOnAsio final : public WorkerLoop {
 
   bool receive(Connection& connection, Instant now, UnixMillis wall) {
     const Connection::Receipt receipt = connection.receive(now, wall);
-    if (receipt != Connection::Receipt::kReady) return receipt != Connection::Receipt::kOver;
+    if (receipt != Connection::Receipt::kReady) {
+      look_at_clock();  // it was served alone, and may have been large
+      return receipt != Connection::Receipt::kOver;
+    }
     ready_.push_back(&connection);
     const bool has_room = buffers_.input_used + SharedBuffers::kReadBytes <= buffers_.input.size();
     if (!has_room || worker_->shared_round().is_full()) serve_ready(now, wall);
@@ -255,7 +265,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
     worker_->end_round();
     ready_.clear();
     buffers_.input_used = 0;
-    is_turn_over_ = steady_now() - turn_began_at_ >= kTurnTime;
+    look_at_clock();
   }
 
   void answer(size_t& answered, size_t end, Instant now, UnixMillis wall) {
@@ -329,8 +339,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   // --- the end -------------------------------------------------------------------------------------------------------
   void begin_drain(Duration bound, std::function<void()> on_done) {
     for (int i = 0; i < kTurnsBeforeDrain; ++i) {  // what has arrived is still answered
-      turn();
-      if (!is_turn_over_) break;
+      if (!turn()) break;
     }
     is_draining_ = true;
     on_drained_ = std::move(on_done);
@@ -372,6 +381,7 @@ class WorkerLoopOnAsio final : public WorkerLoop {
   std::vector<std::unique_ptr<Connection>> finished_;
   Instant turn_began_at_{};
   bool is_turn_over_ = false;
+  uint64_t turns_cut_ = 0;
   size_t next_event_ = 0;              // of those that are ready, after a turn that ended early
   std::vector<Connection*> ready_;     // whose requests are in the shared round
   std::vector<Connection*> answered_;  // whose siblings have answered

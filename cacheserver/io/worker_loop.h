@@ -26,6 +26,7 @@ class WorkerLoop {
  public:
   static constexpr int kRoundsPerTurn = 4;
   static constexpr int kEventsPerRound = 256;
+  static constexpr size_t kEventsPerLook = 8;                            // at the clock
   static constexpr Duration kTurnTime = std::chrono::microseconds(250);  // passed, what is left waits for the next turn
   static constexpr int kTurnsBeforeDrain = 1000;
   static constexpr int kAcceptsPerTurn = 64;

@@ -106,6 +106,9 @@ class Keyspace final : private ItemSource, private BlockMover {
   enum class CopyOutcome { kDone, kMissing, kNoRoom };
   CopyOutcome copy(std::string_view from, std::string_view to, Instant now);
 
+  // The one on its way that `value` is the content of, and which is counted already; nullptr: it has come in another
+  // way.
+  FarValue* received_at(std::string_view value) const;
   // --- large values received in place --------------------------------------------------------------------------------
   // Memory for a value of `bytes` that is about to arrive, so that put() of just these bytes links it instead of
   // copying. It counts as used, and what must go for it goes now. nullptr: too small or too large for this, too much is
@@ -209,7 +212,6 @@ class Keyspace final : private ItemSource, private BlockMover {
   Entry* place(const KeyRef& ref, const Draft& draft, FarValue* far, Instant now);
   void take_over(const KeyRef& ref, Entry& old, Entry& fresh, Instant now);
   void relink(Entry& old, FarValue* received, size_t size);
-  FarValue* received_at(std::string_view value) const;
   void adopt(FarValue* received);
   FarValue* make_far(size_t bytes);
   void release_far(FarValue* value);

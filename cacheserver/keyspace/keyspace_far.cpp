@@ -17,7 +17,10 @@ FarValue* Keyspace::begin_receive(size_t bytes, Instant now) {
                             ? kReceivedBytesMax
                             : std::min<uint64_t>(kReceivedBytesMax, budget_.bytes_max / kReceivedShare);
   if (received_bytes_ + bytes > most) return nullptr;
-  if (!has_block(kEntryBytes, bytes, Depth::kNormal) && !make_room(kEntryBytes, bytes, now)) return nullptr;
+  // Nobody knows yet whether the command will be obeyed: for it, one turn's work, and nothing beyond the limit.
+  const bool has_room = has_block(kEntryBytes, bytes, Depth::kNormal) ||
+                        (reclaim_for(kEntryBytes, bytes, now) && has_block(kEntryBytes, bytes, Depth::kReserve));
+  if (!has_room) return nullptr;
   FarValue* value = make_far(bytes);
   if (value == nullptr) return nullptr;
   received_.push_back(value);
@@ -35,7 +38,6 @@ void Keyspace::end_receive(FarValue* value) {
   refresh_budget();
 }
 
-// The one that `value` is the content of; nullptr: it has come in another way.
 FarValue* Keyspace::received_at(std::string_view value) const {
   if (value.size() < kFarValueBytes) return nullptr;
   auto at = std::ranges::find(received_, value.data(), [](FarValue* received) { return received->data(); });

@@ -10,7 +10,8 @@ namespace {
 
 // A write may reclaim this often, and once more per 64 bytes it asks for: its cost stays in proportion.
 constexpr uint64_t kReclaimsMin = 128;
-constexpr int kTurnsPerWrite = 32;  // of compaction, before a write is refused
+constexpr uint64_t kTurnsPerWrite = 32;       // of compaction, before a write is refused,
+constexpr uint64_t kBytesPerTurn = 64 << 10;  // and one more for so many bytes asked for
 constexpr uint64_t kBytesPerReclaim = 64;
 constexpr int kEvictionsBeforeReserve = 8;
 constexpr int kTidyStepsPerWrite = 2;
@@ -112,10 +113,11 @@ bool Keyspace::make_room(size_t bytes, size_t far_bytes, Instant now) {
     }
   }
   bool is_worth_it = true;
-  for (int turn = 0; turn < kTurnsPerWrite && is_worth_it; ++turn) {
+  const uint64_t turns = kTurnsPerWrite + (bytes + far_bytes) / kBytesPerTurn;
+  for (uint64_t turn = 0; turn < turns && (is_worth_it || turn == 1); ++turn) {
     if (turn > 0) {  // rather a long turn, and a chunk more, than a refusal
       begin_turn();
-      tables_->heap.set_bytes_ahead(tables_->heap.chunk_bytes());
+      tables_->heap.set_bytes_ahead(reserve_bytes() + tables_->heap.chunk_bytes());
     }
     is_worth_it = reclaim_for(bytes, far_bytes, now);
     tables_->heap.set_bytes_ahead(0);
@@ -129,6 +131,8 @@ bool Keyspace::reclaim_for(size_t bytes, size_t far_bytes, Instant now) {
   for (uint64_t left = kReclaimsMin + (bytes + far_bytes) / kBytesPerReclaim; left > 0; --left) {
     if (has_block(bytes, far_bytes, Depth::kReserve)) return true;
     if (is_turn_spent()) break;  // victims alone would not leave a block of the size
+    // Pages of its own: first as many holes as it needs, then chunks that are cheap to empty.
+    if (tables_->heap.bytes_free() < far_bytes && evict_one(now)) continue;
     if (!reclaim(now)) return false;
   }
   return true;

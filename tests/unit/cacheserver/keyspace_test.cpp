@@ -334,6 +334,34 @@ TEST(Keyspace, OneTurnMovesNoMoreBlocksThanItsBoundHoweverManyWritesItServes) {
   keyspace.check();
 }
 
+TEST(Keyspace, AVeryLargeValueFindsRoomAmongSmallOnes) {
+  Keyspace keyspace({.memory_bytes_max = 128 << 20, .policy = "lru", .hash_seed = 1});
+  for (int i = 0; i < 1500000; ++i)
+    ASSERT_NE(keyspace.put("key:" + std::to_string(i), std::string(60, 'v'), kNow), nullptr);
+  keyspace.begin_turn();
+  EXPECT_NE(keyspace.put("large", std::string(48 << 20, 'v'), kNow), nullptr);
+  EXPECT_LE(keyspace.memory().bytes_held, keyspace.memory().bytes_max + (8 << 20));
+  keyspace.check();
+}
+
+TEST(Keyspace, HolesBetweenLargeEntriesAreRoomEvenWithoutEviction) {
+  Keyspace keyspace({.memory_bytes_max = 64 << 20, .policy = "noeviction", .hash_seed = 1});
+  int count = 0;
+  for (;; ++count) {  // a large one, then small ones
+    if (keyspace.put("large:" + std::to_string(count), std::string(40000, 'v'), kNow) == nullptr) break;
+    for (int i = 0; i < 40; ++i)
+      keyspace.put("s" + std::to_string(count) + ":" + std::to_string(i), std::string(400, 'v'), kNow);
+  }
+  for (int j = 0; j <= count; ++j) {
+    for (int i = 0; i < 40; ++i) keyspace.erase("s" + std::to_string(j) + ":" + std::to_string(i), kNow);
+  }
+  int fit = 0;  // a quarter of the memory is free now
+  while (keyspace.put("more:" + std::to_string(fit), std::string(40000, 'v'), kNow) != nullptr) ++fit;
+  EXPECT_GT(fit, count / 10);
+  EXPECT_LE(keyspace.memory().bytes_held, keyspace.memory().bytes_max + (2 << 20));
+  keyspace.check();
+}
+
 TEST(Keyspace, ASlotIsPurgedInStepsThatSpareItsNeighbours) {
   Keyspace keyspace({.hash_seed = 1});
   for (int i = 0; i < 20000; ++i) keyspace.put("{a}" + std::to_string(i), "v", kNow);
