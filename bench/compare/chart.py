@@ -1,4 +1,5 @@
 """The chart, as SVG written by hand: one panel of grouped bars per section that has figures."""
+import re
 from html import escape
 
 from . import churn, hits, memory, speed
@@ -119,12 +120,20 @@ def draw(panel, top, colour_of):
             middle = x + wide * 0.44
             if most > least:
                 parts.append(f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="{bottom - most * scale:.1f}" y2="{bottom - least * scale:.1f}" stroke="{INK}"/>')
-            parts.append(text(middle, bottom - most * scale - 4, panel.form(value), "middle", 10))
-        parts.append(text(MARGIN + (g + 0.5) * slot, bottom + 16, label, "middle", 11))
+            parts.append(value_text(middle, bottom - most * scale - 4, panel.form(value), wide))
+        for line, words in enumerate(re.split(", |_", label)):
+            parts.append(text(MARGIN + (g + 0.5) * slot, bottom + 16 + 13 * line, words, "middle", 11))
     if panel.base is not None:
         y = bottom - panel.base * scale
         parts.append(f'<line x1="{MARGIN}" x2="{MARGIN + inner}" y1="{y:.1f}" y2="{y:.1f}" stroke="{INK}" stroke-dasharray="4 3"/>')
     return parts
+
+
+def value_text(x, y, words, wide):
+    """Upright over a narrow bar, so that neighbours do not touch."""
+    if wide >= 24:
+        return text(x, y, words, "middle", 10)
+    return f'<text transform="translate({x + 3:.1f} {y:.1f}) rotate(-90)" font-size="9" fill="{INK}">{escape(words)}</text>'
 
 
 def ticks(highest):

@@ -35,8 +35,17 @@ class Generator:
                 raise Failure(f"load on {server.name} had not ended after {RUN_SECONDS_MAX} s") from None
             raise
         if process.returncode != 0:
-            raise Failure(f"load on {server.name} failed: {errors.strip()[-500:] or out.strip()[-500:]}")
+            raise Failure(f"load on {server.name} failed: {errors.strip()[-500:] or refused(out)}")
         return json.loads(out)
 
     def fill(self, server, keys, value_bytes, **options):
         return self.run(server, fill=True, keys=keys, value_bytes=value_bytes, connections=8, depth=64, **options)
+
+
+def refused(out):
+    """What the generator says of answers that were errors."""
+    try:
+        figures = json.loads(out)
+        return f"{figures['errors']:,} of {figures['operations']:,} requests were answered with an error"
+    except (ValueError, KeyError):
+        return out.strip()[-500:]
