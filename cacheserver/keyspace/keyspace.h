@@ -13,7 +13,7 @@
 // entry twice unless it was erased and put again (scan() says how).
 //
 // Bounds per call: kEntriesMovedPerChange entries of table growth, kTimersPerTick timers, kChunksDroppedPerTick chunks
-// of a flush, kBlocksMovedPerStep blocks of compaction per step, and per turn of the caller's loop (begin_turn) no more
+// of a flush, kBlocksMovedPerStep blocks of compaction per step, and from one begin_turn() to the next no more
 // than kBlocksMovedPerTurn, unless a write would be refused else; evictions and steps are proportional to the bytes
 // asked for. Limits: a key has up to kKeyBytesMax bytes; a keyspace up to 64 GiB (Options). Lifetime: an Entry& lives
 // until the next call that puts, erases, expires, reserves or ticks. Threads: one worker's own. I/O: none.
@@ -142,8 +142,8 @@ class Keyspace final : private ItemSource, private BlockMover {
   static constexpr size_t kPurgeGroups = 128;
 
   // --- upkeep --------------------------------------------------------------------------------------------------------
-  // Compaction may again move as many blocks as one turn of the loop has time for. Call it when a turn begins; a tick
-  // is a turn of its own.
+  // Compaction may again move kBlocksMovedPerTurn blocks and kBytesMovedPerTurn bytes. Call it before each round of
+  // requests that run together; a tick is a turn of its own.
   void begin_turn();
   // Bounded upkeep: active expiry, deferred frees, growth, compaction. Call every few milliseconds. True if work is
   // left over.
