@@ -165,7 +165,7 @@ MoveDecision handed_over(const MoveView& view) {
   if (view.second_check == false)
     return {kRefuse,
             "source and target differed at the moment of the hand-over: nothing is cleaned; go back by tidemark-shards "
-            "rollback, or complete by hand"};
+            "rollback, or look at both sides and give complete --accept-difference"};
   if (view.is_held) return {kHold, ""};
   return {kStartCleaning, ""};
 }

@@ -30,8 +30,8 @@ struct MoveView {
   MoveWish wish = MoveWish::kRun;
   int source_attempt = 1;
   int target_attempt = 1;
-  bool is_held = false;             // the rows at the source and the reverse stream are kept after the hand-over
-  bool has_checked_column = false;  // source row: `checked` is not NULL
+  bool is_held = false;              // the rows at the source and the reverse stream are kept after the hand-over
+  std::optional<bool> second_check;  // at the fence's position; nothing: not done, or the process died before it
 
   // ---- elsewhere in the shards
   bool has_source_timeline_changed = false;  // since the move was reserved: a fail-over
@@ -53,7 +53,6 @@ struct MoveView {
   bool is_flip_durable = false;
   bool is_map_published = false;         // the target's epochs
   bool is_source_map_published = false;  // the source's, which grow with every attempt that is taken back
-  std::optional<bool> second_check;      // at the fence's position
   bool can_check_again = false;          // the snapshot for it is open
   bool is_source_clean = false;
 };

@@ -28,7 +28,7 @@ struct MoveArguments {
   std::string buckets;  // "A-B"
   uint32_t to = 0;
   std::string move_id;  // empty: made up, or the only one
-  bool hold = false, prepare = false, dry_run = false, no_guardian = false, once = false;
+  bool hold = false, prepare = false, dry_run = false, no_guardian = false, once = false, accept_difference = false;
   uint64_t bytes_per_second = 0;
   uint64_t wal_max = MoveOptions{}.wal_max_bytes;
   uint64_t standby_lag_max = 64u << 20;
@@ -358,7 +358,9 @@ Result<bool> run_complete(const MoveArguments& arguments) {
     return fail(ErrorCode::kFailedPrecondition,
                 fmt::format("move {} is {}: only one that is handed over can be completed", found->row.move_id,
                             found->row.step));
-  const Status done = set_source_row(found->options, "is_held = false");
+  const Status done = set_source_row(
+      found->options, arguments.accept_difference ? "is_held = false, checked = NULL, note = 'difference accepted'"
+                                                  : "is_held = false");
   if (!done) return std::unexpected(done.error());
   return drive_or_wait(*found, arguments);
 }
@@ -457,6 +459,9 @@ MoveVerbs::MoveVerbs(io::Options& options) : impl_(std::make_unique<Impl>()) {
               name == "move" ? "name of the move (default: made up)" : "of the move (default: the only one)");
     if (name == "watch") verb.flag("once", given.once, "look once");
     if (name == "watch" || name == "pause") continue;
+    if (name == "complete")
+      verb.flag("accept-difference", given.accept_difference,
+                "although the second comparison found a difference: the target's rows are the right ones");
     verb.flag("no-guardian", given.no_guardian, "start no second process that goes on if this one dies");
     verb.memory("bytes-per-second", given.bytes_per_second, "copy no faster than this; 0: as fast as it goes");
     verb.memory("wal-max", given.wal_max, "give up once the move keeps more of the source's WAL than this");

@@ -11,6 +11,7 @@
 #include "tools/shards/fleet/verb_sql.h"
 #include "tools/shards/plan/verb_plan.h"
 #include "tools/shards/schema/verb_migrate.h"
+#include "tools/shards/watchdog/verb_watchdog.h"
 
 namespace tidemark::shards {
 namespace {
@@ -50,6 +51,7 @@ struct FleetVerbs::Arguments {
   Verb<ReferencesArguments> references;
   Verb<DoctorArguments> doctor;
   Verb<PromoteArguments> promote;
+  Verb<WatchdogArguments> watchdog;
 };
 
 FleetVerbs::FleetVerbs(io::Options& options) : arguments_(std::make_unique<Arguments>()) {
@@ -65,6 +67,8 @@ FleetVerbs::FleetVerbs(io::Options& options) : arguments_(std::make_unique<Argum
   all.references.add_to(options, "references", "Makes the copies of the reference tables equal to their originals.");
   all.promote.add_to(options, "promote",
                      "Makes a replica the primary of its shard, or ends a promotion that somebody began.");
+  all.watchdog.add_to(options, "watchdog",
+                      "Goes on with moves that nobody drives, on whatever machine; runs until SIGTERM.");
   all.doctor.add_to(options, "doctor",
                     "Looks for what is left over or does not fit; exit code 1 if something is wrong.");
 }
@@ -82,6 +86,7 @@ std::optional<int> FleetVerbs::run() const {
   if (all.remove.is_chosen()) return exit_code_of(run_remove_shard(all.remove.given));
   if (all.references.is_chosen()) return exit_code_of(run_references(all.references.given));
   if (all.promote.is_chosen()) return exit_code_of(run_promote(all.promote.given));
+  if (all.watchdog.is_chosen()) return run_watchdog(all.watchdog.given);
   if (all.doctor.is_chosen()) return exit_code_of(run_doctor(all.doctor.given));
   return std::nullopt;
 }

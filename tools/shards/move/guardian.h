@@ -2,8 +2,8 @@
 //
 // The guardian does nothing while its parent lives and shows itself. When the parent is gone without having said that
 // it is done, or has been silent for Mover::kSilentFencedMax with the fence up, it ends what sessions are left and
-// drives the move itself: to its end, or back, as the rows say. A machine that dies takes both along; then any tool's
-// next command about the move (resume, abort, doctor --fix) does the same. Threads: none may exist before start().
+// drives the move itself: to its end, or back, as the rows say. A machine that dies takes both along; then a
+// watchdog on another does the same (tools/shards/watchdog), or any tool's next command about the move. Threads: none may exist before start().
 // Limits: one guardian for each move.
 #pragma once
 

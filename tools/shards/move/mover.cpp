@@ -22,7 +22,7 @@ constexpr auto kPauseInterval = 50;  // ms, of the stream while paused
 
 // One row. $1 the move, $2 its slot and publication, $3 the reverse ones, $4 the cleaner's origin.
 constexpr const char* kSourceLook =
-    "SELECT m.step, m.attempt, m.wish, m.is_held, m.checked IS NOT NULL, m.timeline <> tidemark.current_timeline(), "
+    "SELECT m.step, m.attempt, m.wish, m.is_held, m.checked, m.timeline <> tidemark.current_timeline(), "
     "(SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = $2 AND wal_status <> 'lost'), "
     "EXISTS (SELECT FROM pg_replication_slots WHERE slot_name IN ($2, $3)) "
     "OR EXISTS (SELECT FROM pg_publication WHERE pubname IN ($2, $3)) "
@@ -248,7 +248,7 @@ Status Mover::look() {
   view_.source_attempt = static_cast<int>(parse_i64(s[1].value_or("1")).value_or(1));
   view_.wish = parse_move_wish(s[2].value_or("run")).value_or(MoveWish::kRun);
   view_.is_held = s[3] == "t";
-  view_.has_checked_column = s[4] == "t";
+  view_.second_check = s[4] ? std::optional(s[4] == "t") : std::nullopt;
   view_.has_source_timeline_changed = s[5] == "t";
   view_.has_forward_slot = s[8] == "t";
   view_.target = parse_target_step(t[0].value_or("")).value_or(TargetStep::kNone);

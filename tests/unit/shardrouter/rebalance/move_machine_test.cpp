@@ -66,6 +66,7 @@ struct World {
     view.source_attempt = old.source_attempt;
     view.target_attempt = old.target_attempt;
     view.is_held = old.is_held;
+    view.second_check = old.second_check;
     view.has_source_timeline_changed = old.has_source_timeline_changed;
     view.has_target_timeline_changed = old.has_target_timeline_changed;
   }
@@ -434,6 +435,17 @@ TEST(MoveMachine, ADifferenceAtTheFenceForbidsTheCleanUp) {
   view.second_check = false;
   EXPECT_EQ(next_move_action(view).action, kRefuse);
   EXPECT_THAT(next_move_action(view).reason, HasSubstr("rollback"));
+}
+
+TEST(MoveMachine, ADifferenceAtTheFenceOutlivesTheProcessThatFoundIt) {
+  World world;
+  world.view.is_held = true;
+  EXPECT_EQ(run(world).action, kHold);
+  world.view.second_check = false;
+  world.crash();
+  world.view.is_held = false;
+  EXPECT_EQ(run(world).action, kRefuse);
+  EXPECT_TRUE(world.has_rows_at_source);
 }
 
 TEST(MoveMachine, AHeldMoveKeepsItsRowsAndTheReverseStream) {
