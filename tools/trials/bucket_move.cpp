@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -59,6 +61,15 @@ const std::vector<std::string>& kill_places() {
   return places;
 }
 
+constexpr auto kQuietBefore = std::chrono::seconds(10);  // under load, with nothing moving: what writes take then
+
+volatile std::sig_atomic_t stop_signal = 0;
+// The first signal ends the trial behind the move under way, books and all; the second ends the process.
+void note_signal(int signal) {
+  if (stop_signal != 0) std::_Exit(128 + signal);
+  stop_signal = signal;
+}
+
 double load_average() {
   double load = 0;
   return ::getloadavg(&load, 1) == 1 ? load : -1;
@@ -91,6 +102,7 @@ class Trial {
   std::unique_ptr<LocalCluster> cluster_;
   std::unique_ptr<LedgerWorkload> workload_;
   int owner_ = 0;
+  uint32_t rounds_done_ = 0;
   std::vector<double> blocked_ms_, taken_back_ms_, rehearsals_ms_, copy_rates_, stalls_ms_, resume_ms_, loads_;
   std::vector<double> native_blocked_ms_, native_rates_, native_stalls_ms_;
   int64_t fence_timeouts_ = 0, kills_ = 0;
@@ -286,7 +298,8 @@ Result<bool> Trial::close_books() {
                              arguments_.buckets))
           .value_or("?");
   const bool is_clean = result->is_clean() && left->empty() && owned == std::to_string(arguments_.buckets);
-  Json json{{"rounds", arguments_.rounds},
+  Json json{{"rounds", rounds_done_},
+            {"stopped_early", rounds_done_ < arguments_.rounds},
             {"buckets", arguments_.buckets},
             {"rows", arguments_.rows * 3},
             {"copy_rows_per_s", percentile(copy_rates_, 0.5)},
@@ -297,6 +310,7 @@ Result<bool> Trial::close_books() {
               {"count", blocked_ms_.size()}}},
             {"stall_ms", {{"median", percentile(stalls_ms_, 0.5)}, {"p99", percentile(stalls_ms_, 0.99)}}},
             {"other_write_ms_p99", result->other_ms_p99},
+            {"other_write_ms_p99_before", result->other_ms_p99_before},
             {"attempts_taken_back", taken_back_ms_.size()},
             {"taken_back_ms",
              {{"median", percentile(taken_back_ms_, 0.5)},
@@ -342,9 +356,15 @@ Result<bool> Trial::run() {
   workload_ = std::make_unique<LedgerWorkload>(options);
   done = workload_->fill(static_cast<int64_t>(arguments_.rows / arguments_.buckets));
   if (done) done = workload_->start();
-  for (uint32_t round = 0; done && round < arguments_.rounds; ++round) {
+  std::signal(SIGINT, note_signal);
+  std::signal(SIGTERM, note_signal);
+  if (done) std::this_thread::sleep_for(kQuietBefore);
+  workload_->moves_begin();
+  for (uint32_t round = 0; done && round < arguments_.rounds && stop_signal == 0; ++round) {
     done = arguments_.crash_servers ? move_through_crash(round) : move_once(round);
     if (done && arguments_.beside_subscription) done = move_back_by_subscription(round);
+    std::fflush(stdout);
+    ++rounds_done_;
   }
   if (!done) {
     fmt::print(stderr, "see {}\n", (directory_ / "move.log").string());

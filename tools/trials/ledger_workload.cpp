@@ -44,6 +44,12 @@ constexpr auto kGiveUp = 60s;                      // one write, retries include
 constexpr size_t kFindingsMax = 10;
 constexpr int kAccountsPerBucket = 40;  // of one writer
 
+double p99_of(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  return values[values.size() * 99 / 100];
+}
+
 // What a writer knows of a row. Counter 0: there never was one; below 0: deleted, the number goes on.
 struct Entry {
   std::atomic<int64_t> acknowledged{0};
@@ -99,14 +105,14 @@ struct LedgerWorkload::Impl {
     std::vector<Caller> shards;
     BucketMap map;
     std::map<std::pair<int, int64_t>, Entry> rows;  // (bucket, id); filled before the threads start
-    std::vector<double> other_ms;
+    std::vector<double> other_ms, other_ms_before;
     int64_t writes = 0, refusals = 0, unknown = 0;
   };
 
   WorkloadOptions options;
   std::vector<std::unique_ptr<Writer>> writers;
   std::vector<std::jthread> threads;
-  std::atomic<bool> is_stopping{false};
+  std::atomic<bool> is_stopping{false}, have_moves_begun{false};
   std::atomic<int64_t> writes{0}, reads{0}, stale_reads{0}, both_own{0}, looks{0};
   std::atomic<int64_t> stall_us{0}, stall_us_total{0};
   std::mutex mutex;
@@ -209,7 +215,7 @@ void LedgerWorkload::Impl::write_once(Writer& writer) {
       while (took > known && !longest->compare_exchange_weak(known, took)) continue;
     }
   } else {
-    writer.other_ms.push_back(static_cast<double>(took) / 1e3);
+    (have_moves_begun ? writer.other_ms : writer.other_ms_before).push_back(static_cast<double>(took) / 1e3);
   }
   ++writer.writes;
   ++writes;
@@ -353,6 +359,10 @@ Status LedgerWorkload::start() {
   return {};
 }
 
+void LedgerWorkload::moves_begin() {
+  impl_->have_moves_begun = true;
+}
+
 void LedgerWorkload::stop() {
   impl_->is_stopping = true;
   impl_->threads.clear();
@@ -396,12 +406,13 @@ Result<WorkloadResult> LedgerWorkload::verify() {
   }
   if (orphans > 0) impl_->find(fmt::format("{} rows are on a shard that does not own their bucket", orphans));
   result.duplicated += orphans;
-  std::vector<double> other;
+  std::vector<double> other, before;
   for (const auto& writer : impl_->writers) {
     result.writes += writer->writes;
     result.refusals += writer->refusals;
     result.unknown += writer->unknown;
     other.insert(other.end(), writer->other_ms.begin(), writer->other_ms.end());
+    before.insert(before.end(), writer->other_ms_before.begin(), writer->other_ms_before.end());
     for (const auto& [key, entry] : writer->rows) {
       const auto there = found.find(key);
       if (there != found.end() && there->second.size() > 1) {
@@ -417,8 +428,8 @@ Result<WorkloadResult> LedgerWorkload::verify() {
           fmt::format("bucket {} id {}: holds {}, acknowledged {}", key.first, key.second, counter, acknowledged));
     }
   }
-  std::ranges::sort(other);
-  if (!other.empty()) result.other_ms_p99 = other[other.size() * 99 / 100];
+  result.other_ms_p99 = p99_of(std::move(other));
+  result.other_ms_p99_before = p99_of(std::move(before));
   result.reads = impl_->reads;
   result.stale_reads = impl_->stale_reads;
   result.both_own = impl_->both_own;

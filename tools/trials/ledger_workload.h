@@ -46,7 +46,8 @@ struct WorkloadResult {
   int64_t both_own = 0;  // looks that saw two owners of a bucket
   int64_t looks = 0;
   double stall_ms_max = 0;            // of one write of the moving range, retries included
-  double other_ms_p99 = 0;            // of writes to the other range
+  double other_ms_p99 = 0;            // of writes to the other range, since moves_begin()
+  double other_ms_p99_before = 0;     // until then
   std::vector<std::string> findings;  // the first few, in words
   bool is_clean() const { return lost == 0 && duplicated == 0 && stale_reads == 0 && both_own == 0; }
 };
@@ -60,6 +61,7 @@ class LedgerWorkload {
   // entry and a label.
   Status fill(int64_t rows_per_bucket);
   Status start();
+  void moves_begin();  // until now nothing was moved
   void stop();
   int64_t writes_so_far() const;
   double stall_ms_since_last_asked();  // the longest since then
