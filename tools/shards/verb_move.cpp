@@ -259,16 +259,17 @@ Result<bool> run_watch(const MoveArguments& arguments) {
     for (const MoveRow& row : world->moves)
       if (is_live(world->moves, row.move_id) && (arguments.move_id.empty() || arguments.move_id == row.move_id))
         live.push_back(row);
-    const Json json = json_of(live);
+    Json json = json_of(live);
     if (arguments.format == "json") {
       fmt::print("{}\n", json.dump());
     } else {
-      for (const auto& one : json)
-        fmt::print("{} buckets {} shard {} ({}) -> {} ({}): {}/{} rows, lag {} B, ETA {} s{}{}{}\n",
-                   one["move"].get<std::string>(), one["buckets"].get<std::string>(), one.value("source", -1),
-                   one.value("source_step", "-"), one.value("target", -1), one.value("target_step", "-"),
-                   one.value("rows_copied", int64_t{0}), one.value("rows_total", Json()).dump(),
-                   one.value("lag_bytes", Json()).dump(), one.value("eta_s", Json()).dump(),
+      for (Json& one : json)
+        fmt::print("{} buckets {} shard {} ({}) -> {} ({}): {}/{} rows{}{}{}{}{}\n", one["move"].get<std::string>(),
+                   one["buckets"].get<std::string>(), one.value("source", -1), one.value("source_step", "-"),
+                   one.value("target", -1), one.value("target_step", "-"), one.value("rows_copied", int64_t{0}),
+                   one["rows_total"].is_null() ? "?" : one["rows_total"].dump(),
+                   one["lag_bytes"].is_null() ? "" : fmt::format(", lag {} B", one["lag_bytes"].dump()),
+                   one["eta_s"].is_null() ? "" : fmt::format(", ETA {:.0f} s", one["eta_s"].get<double>()),
                    one.value("attempt", 1) > 1 ? fmt::format(", attempt {}", one.value("attempt", 1)) : "",
                    one.value("silent_ms", 0.0) > 5000 ? ", nobody drives it" : "",
                    one.value("note", "").empty() ? "" : ": " + one.value("note", ""));

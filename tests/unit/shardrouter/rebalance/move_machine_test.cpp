@@ -387,6 +387,32 @@ TEST(MoveMachine, AProcessThatFindsAFenceItDidNotSetTakesItBack) {
   EXPECT_EQ(next_move_action(view).action, kUnfence);
 }
 
+TEST(MoveMachine, NoFenceIsSetBeforeBothSidesCountTheSameAttempt) {
+  MoveView view;
+  view.source = SourceStep::kReserved;
+  view.target = TargetStep::kCopied;
+  view.is_stream_continuous = view.is_streaming = view.has_reverse_slot = view.is_caught_up = true;
+  view.is_source_map_published = true;
+  view.verified = true;
+  view.source_attempt = 3;
+  view.target_attempt = 2;
+  EXPECT_EQ(next_move_action(view).action, kNextAttempt);
+  view.target_attempt = 4;
+  EXPECT_EQ(next_move_action(view).action, kUnfence);
+  view.target_attempt = 3;
+  EXPECT_EQ(next_move_action(view).action, kFence);
+}
+
+TEST(MoveMachine, AFenceOfAnAttemptThatTheTargetHasForgottenIsTakenBack) {
+  MoveView view;
+  view.source = SourceStep::kFenced;
+  view.target = TargetStep::kCopied;
+  view.is_stream_continuous = view.is_streaming = view.is_marker_applied = view.is_fence_durable = true;
+  view.source_attempt = 3;
+  view.target_attempt = 2;
+  EXPECT_EQ(next_move_action(view).action, kNextAttempt);
+}
+
 TEST(MoveMachine, FlipsOnlyWhenTheMarkerIsAppliedAndTheFenceDurable) {
   MoveView view;
   view.source = SourceStep::kFenced;

@@ -61,6 +61,12 @@ TEST(Preflight, RefusesServersThatCannot) {
   }
 }
 
+TEST(Preflight, RefusesAServerWithoutRowFilters) {
+  EXPECT_THAT(
+      refusals_after([](auto& f) { f.source.version = f.target.version = 140012; }),
+      ElementsAre(HasSubstr("shard 0: PostgreSQL 14 is too old"), HasSubstr("shard 1: PostgreSQL 14 is too old")));
+}
+
 TEST(Preflight, RefusesTablesThatCannotBeStreamed) {
   const std::vector<std::pair<std::function<void(TableFacts&)>, std::string>> cases{
       {[](auto& t) { t.is_at_target = false; }, "does not exist at the target"},
