@@ -26,8 +26,10 @@ bool is_served(CommandContext& context, const Entry& entry) {
   // Nothing vouches for a value that was set before its key belonged to a family of the database.
   if (!entry.has_claims()) return context.worker.database_family_of_key(entry.key()) == nullptr;
   const EntryClaims claims = entry.claims();
-  auto owner = context.worker.database_of_slot(slot_of_key(entry.key()));
-  if (!owner || !context.freshness.is_valid(claims, *owner)) {
+  const Slot slot = slot_of_key(entry.key());
+  auto owner = context.worker.database_of_slot(slot);
+  if (!owner || context.freshness.has_moved(bucket_of_slot(slot), *owner) ||
+      !context.freshness.is_valid(claims, *owner)) {
     ++context.freshness.counters().hits_revalidate;
     return false;
   }

@@ -114,6 +114,12 @@ void getl(CommandContext& context, Arguments arguments) {
     context.keyspace.count_miss();
     return reply_bypass(context.reply, "MOVED", bound_ms(freshness.bound(owner.shard, context.now)));
   }
+  // Nor does this shard's tide mark speak of a bucket that its own log has given away.
+  if (freshness.has_moved(bucket_of_slot(slot_of_key(key)), owner)) {
+    context.keyspace.count_miss();
+    ++freshness.counters().bypassed_moved;
+    return reply_bypass(context.reply, "MOVED", -1);
+  }
   const auto verdict =
       options.after ? freshness.translate(owner.shard, *options.after) : FreshnessState::AfterVerdict::kComparable;
   if (verdict != FreshnessState::AfterVerdict::kComparable) {
@@ -214,7 +220,11 @@ void setv(CommandContext& context, Arguments arguments) {
   std::optional<EntryClaims> existing;
   if (Entry* entry = context.keyspace.peek(key, context.now); entry != nullptr && entry->has_claims())
     existing = entry->claims();
-  auto fill = context.freshness.on_fill(hash64(key), lease, proof, owner, existing ? &*existing : nullptr, context.now);
+  // No proof names the epoch of a bucket that nobody owns: none has been given out as 0.
+  const bool has_moved = context.freshness.has_moved(bucket_of_slot(slot_of_key(key)), owner);
+  const BucketOwner judged{owner.shard, has_moved ? 0 : owner.epoch};
+  auto fill =
+      context.freshness.on_fill(hash64(key), lease, proof, judged, existing ? &*existing : nullptr, context.now);
   RespWriter& reply = context.reply;
   switch (fill.judgement.verdict) {
     case FillVerdict::kAccepted: {
@@ -273,11 +283,13 @@ void inval(CommandContext& context, Arguments arguments) {
   context.reply.integer(static_cast<int64_t>(invalidate_keys(context, commit, keys)));
 }
 
-std::string_view state_name(const FreshnessState& freshness, const Entry* entry,
+std::string_view state_name(const FreshnessState& freshness, std::string_view key, const Entry* entry,
                             const std::optional<EntryClaims>& claims, const std::optional<BucketOwner>& owner) {
   if (entry == nullptr) return "none";
   if (!claims) return "value";  // a plain SET on a key without a database
-  if (!owner || !freshness.is_valid(*claims, *owner)) return "revalidate";
+  if (!owner || freshness.has_moved(bucket_of_slot(slot_of_key(key)), *owner) || !freshness.is_valid(*claims, *owner)) {
+    return "revalidate";
+  }
   return claims->is_absent ? "absent" : "value";
 }
 
@@ -317,7 +329,7 @@ void verify(CommandContext& context, Arguments arguments) {
   auto text = [&](std::string_view name, std::string_view value) { reply.bulk(name), reply.bulk(value); };
   auto number = [&](std::string_view name, int64_t value) { reply.bulk(name), reply.integer(value); };
   reply.array(2 * 18);
-  text("state", state_name(freshness, entry, claims, owner));
+  text("state", state_name(freshness, key, entry, claims, owner));
   number("shard", claims ? shown.shard : owner ? owner->shard : -1);
   number("db_epoch", claims ? shown.db_epoch : tide != nullptr ? tide->db_epoch() : 0);
   number("bucket_epoch", claims ? shown.bucket_epoch : owner ? owner->epoch : 0);

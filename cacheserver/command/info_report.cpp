@@ -165,6 +165,7 @@ void tidemark_section(Out& out, const CommandContext& context) {
   FreshnessState::Gauges gauges = freshness.gauges();
   field(out, "tombstones", gauges.tombstones);
   field(out, "fill_leases", gauges.leases);
+  field(out, "moved_buckets", gauges.moved_buckets);
   field(out, "staged_values", gauges.staged);
   field(out, "staged_bytes", gauges.staged_bytes);
   field(out, "staged_parked", gauges.staged_parked);

@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kTransactionsMax = 1024;
 constexpr size_t kKeysMax = 4096;
+constexpr size_t kMovedMax = 4096;
 constexpr size_t kBatchBytesMax = 4u << 20;
 
 struct Transaction {
@@ -41,6 +42,12 @@ std::optional<uint64_t> find_stage(const StagedKeys& staged, Xid xid, std::strin
   return found->stage;
 }
 
+struct MovedBucket {
+  Lsn end_lsn;
+  Bucket bucket = 0;
+  BucketEpoch epoch = 0;
+};
+
 struct Batch {
   ShardId shard = 0;
   BatchHead head;
@@ -49,12 +56,11 @@ struct Batch {
   std::vector<Transaction> transactions;
   size_t keys = 0;
   StagedKeys staged;
+  std::vector<MovedBucket> moved;
 };
 
 // [STAGED n (xid key stage)×n]: each must be a key of this message.
 void read_staged(ArgumentReader& in, Batch& batch) {
-  std::string_view word = in.text("STAGED");
-  if (word != "STAGED") in.fail(fmt::format("ERR {} follows the last transaction, not STAGED", quoted(word)));
   auto count = static_cast<size_t>(in.number_up_to("the number of STAGED", kKeysMax));
   batch.staged.reserve(count);
   for (size_t i = 0; i < count && !in.failed(); ++i) {
@@ -64,7 +70,6 @@ void read_staged(ArgumentReader& in, Batch& batch) {
     staged.stage = in.number<uint64_t>("stage of STAGED");
     batch.staged.push_back(staged);
   }
-  if (!in.failed() && in.left() > 0) in.fail(fmt::format("ERR {} arguments follow the last STAGED", in.left()));
   if (in.failed()) return;
   std::ranges::sort(batch.staged);
   size_t named = 0;
@@ -72,6 +77,38 @@ void read_staged(ArgumentReader& in, Batch& batch) {
     for (std::string_view key : transaction.keys) named += find_stage(batch.staged, transaction.xid, key) ? 1 : 0;
   }
   if (named < count) in.fail(fmt::format("ERR STAGED names {} keys, {} of them stand in this batch", count, named));
+}
+
+// [MOVED n (end_lsn bucket be)×n]
+void read_moved(ArgumentReader& in, Batch& batch) {
+  auto count = static_cast<size_t>(in.number_up_to("the number of MOVED", kMovedMax));
+  batch.moved.reserve(count);
+  for (size_t i = 0; i < count && !in.failed(); ++i) {
+    MovedBucket moved;
+    moved.end_lsn = in.lsn("end_lsn of MOVED");
+    moved.bucket = static_cast<Bucket>(in.number_up_to("bucket of MOVED", kBucketCount - 1));
+    moved.epoch = in.number<BucketEpoch>("bucket_epoch of MOVED");
+    if (moved.end_lsn > batch.head.last_lsn) {
+      in.fail(fmt::format("ERR end_lsn {} of MOVED is beyond last_lsn {}", moved.end_lsn.to_string(),
+                          batch.head.last_lsn.to_string()));
+    }
+    batch.moved.push_back(moved);
+  }
+}
+
+// Each at most once, in this order.
+void read_options(ArgumentReader& in, Batch& batch) {
+  std::string_view word = in.text("option");
+  if (word == "STAGED") {
+    read_staged(in, batch);
+    if (in.failed() || in.left() == 0) return;
+    word = in.text("option");
+  }
+  if (word == "MOVED")
+    read_moved(in, batch);
+  else
+    in.fail(fmt::format("ERR {} follows where STAGED or MOVED may stand, once each and in this order", quoted(word)));
+  if (!in.failed() && in.left() > 0) in.fail(fmt::format("ERR {} arguments follow the last MOVED", in.left()));
 }
 
 void read_transactions(ArgumentReader& in, Arguments arguments, size_t count, Batch& batch) {
@@ -101,7 +138,7 @@ void read_transactions(ArgumentReader& in, Arguments arguments, size_t count, Ba
     batch.transactions.push_back(transaction);
   }
   if (batch.keys > kKeysMax) in.fail(fmt::format("ERR a batch has at most {} keys, this one {}", kKeysMax, batch.keys));
-  if (!in.failed() && in.left() > 0) read_staged(in, batch);
+  if (!in.failed() && in.left() > 0) read_options(in, batch);
 }
 
 Batch read_batch(ArgumentReader& in, Arguments arguments) {
@@ -180,6 +217,7 @@ size_t invalidate_keys(CommandContext& context, const FreshnessState::Commit& co
 }
 
 // INVALB p e sv prev_lsn last_lsn more replay ntx (xid end_lsn commit_us nkeys key …)×ntx [STAGED n (xid key stage)×n]
+//        [MOVED n (end_lsn bucket be)×n]
 void invalb(CommandContext& context, Arguments arguments) {
   ArgumentReader in(arguments);
   Batch batch = read_batch(in, arguments);
@@ -197,6 +235,8 @@ void invalb(CommandContext& context, Arguments arguments) {
       context.freshness.record_lag(context.unix_now.value * 1000 - transaction.commit_us, batch.is_replay);
     }
   }
+  for (const MovedBucket& moved : batch.moved)
+    context.freshness.bucket_moved(moved.bucket, moved.epoch, batch.shard, moved.end_lsn);
   context.freshness.advance(batch.shard, batch.head, batch.keys, context.now);
   install_settled(context, batch.shard);
   reply_position(context, batch.shard);

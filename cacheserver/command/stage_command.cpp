@@ -88,8 +88,9 @@ void install(CommandContext& context, const StagedValue& staged) {
   std::optional<EntryClaims> existing;
   if (Entry* entry = context.keyspace.peek(staged.key, context.now); entry != nullptr && entry->has_claims())
     existing = entry->claims();
-  auto claims = context.freshness.on_install(staged, is_ours ? context.worker.database_of_slot(slot) : std::nullopt,
-                                             existing ? &*existing : nullptr);
+  auto owner = is_ours ? context.worker.database_of_slot(slot) : std::nullopt;
+  if (owner && context.freshness.has_moved(bucket_of_slot(slot), *owner)) owner.reset();
+  auto claims = context.freshness.on_install(staged, owner, existing ? &*existing : nullptr);
   if (!claims) return;
   Keyspace::PutOptions put;
   put.expires_at = context.now + staged.ttl;

@@ -268,6 +268,7 @@ TideAdmission FreshnessState::succeed(ShardId shard, DbEpoch prev, DbEpoch db_ep
   if (before == db_epoch) return admission;  // told twice
   leases_.kill_shard(shard);
   if (ingredients_.stage_epoch) staged_.drop_shard(shard);
+  moved_.forget_beyond(shard, switch_lsn);
   ++counters_.successions;
   return admission;
 }
@@ -277,6 +278,7 @@ bool FreshnessState::fence_all(ShardId shard, DbEpoch db_epoch, Lsn lsn) {
   if (!found->second.join(db_epoch, lsn)) return false;
   leases_.kill_shard(shard);
   if (ingredients_.stage_epoch) staged_.drop_shard(shard);
+  moved_.forget_shard(shard);
   ++counters_.joins;
   return true;
 }
@@ -286,6 +288,10 @@ TideAdmission FreshnessState::admit(ShardId shard, const BatchHead& head) {
   TideAdmission admission = found == nullptr ? TideAdmission::kGap : found->admit(head);
   ++(admission == TideAdmission::kApplied ? counters_.batches : counters_.batch_gaps);
   return admission;
+}
+
+void FreshnessState::bucket_moved(Bucket bucket, BucketEpoch epoch, ShardId shard, Lsn lsn) {
+  counters_.buckets_moved += moved_.note(bucket, epoch, shard, lsn);
 }
 
 void FreshnessState::advance(ShardId shard, const BatchHead& head, size_t keys, Instant now) {
@@ -348,6 +354,7 @@ FreshnessState::Gauges FreshnessState::gauges() const {
           .leases = leases_.size(),
           .leases_max = limits_.leases_max,
           .shards = shards_.size(),
+          .moved_buckets = moved_.buckets(),
           .staged = staged_.size(),
           .staged_max = limits_.staged_values_max,
           .staged_bytes = staged_.bytes(),

@@ -21,6 +21,7 @@
 #include "cacheserver/freshness/fill_leases.h"
 #include "cacheserver/freshness/fill_rule.h"
 #include "cacheserver/freshness/ingredients.h"
+#include "cacheserver/freshness/moved_buckets.h"
 #include "cacheserver/freshness/shard_tide.h"
 #include "cacheserver/freshness/staged_values.h"
 #include "cacheserver/freshness/tombstones.h"
@@ -49,6 +50,12 @@ class FreshnessState {
   // Kills every lease if group_epoch or slots_version differ. `gained_slots`: the worker serves slots it did not serve
   // before; it cannot know what was invalidated there, so it leaves every shard and is joined again by the invalidator.
   void set_topology(uint32_t group_epoch, uint32_t slots_version, bool gained_slots);
+  void adopt_owners(const Topology& topology) { moved_.adopt(topology); }
+  // The ownership that this node's topology names has ended: that shard's log said so. Nothing of the bucket is
+  // served or filled until the topology names the next one: its keys may change where no tide mark is looked at.
+  bool has_moved(Bucket bucket, const BucketOwner& owner) const {
+    return ingredients_.moved_ends_ownership && moved_.is_over(bucket, owner);
+  }
 
   // ---- hits
   // Is an entry with these claims, of a bucket owned by `owner`, a hit? False: to be revalidated, a miss.
@@ -130,6 +137,8 @@ class FreshnessState {
   bool fence_all(ShardId shard, DbEpoch db_epoch, Lsn lsn);                              // false: the epoch is old
   bool has_room_for_shard(ShardId shard) const;
   TideAdmission admit(ShardId shard, const BatchHead& head);  // counts gaps
+  // MOVED, of a batch that was admitted: the shard's ownership of the bucket under a smaller epoch has ended.
+  void bucket_moved(Bucket bucket, BucketEpoch epoch, ShardId shard, Lsn lsn);
   void advance(ShardId shard, const BatchHead& head, size_t keys, Instant now);
   TideAdmission fence(ShardId shard, const FenceMessage& message, Instant now);
   std::vector<ShardId> joined_shards() const;      // ascending
@@ -155,11 +164,13 @@ class FreshnessState {
     uint64_t batches = 0, batch_gaps = 0, fences = 0, fence_gaps = 0, joins = 0, foreign_echoes = 0;
     uint64_t successions = 0, successions_refused = 0;  // EPOCH
     uint64_t lost_positions = 0;                        // sessions that asked for what a fail-over may have lost
+    uint64_t buckets_moved = 0;                         // MOVED that was news
+    uint64_t bypassed_moved = 0;                        // GETL of a bucket whose ownership here has ended
   };
   struct Gauges {
     size_t tombstones = 0, tombstone_hints = 0, tombstone_bytes = 0, tombstone_bytes_max = 0;
     uint64_t tombstone_overflows = 0, leases_ended_early = 0;
-    size_t leases = 0, leases_max = 0, shards = 0;
+    size_t leases = 0, leases_max = 0, shards = 0, moved_buckets = 0;
     size_t staged = 0, staged_max = 0, staged_bytes = 0, staged_bytes_max = 0;
     uint64_t staged_parked = 0;
     std::array<uint64_t, kStagedEndCount> staged_ended{};  // by StagedEnd
@@ -184,6 +195,7 @@ class FreshnessState {
   Tombstones tombstones_;
   FillLeases leases_;
   StagedValues staged_;
+  MovedBuckets moved_;
   Counters counters_;
   Histogram lag_us_, lag_replayed_us_;
 };

@@ -26,6 +26,7 @@ struct Ingredients {
   bool stage_settled = true;          // a staged value waits until every snapshot of the primary sees its commit
   bool stage_id = true;               // a commit confirms the staged value whose stage it names, not any of its xid
   bool stage_epoch = true;            // a staged value ends with the database (and the join) it was written in
+  bool moved_ends_ownership = true;   // what a log says of a bucket counts before the topology says it (MOVED)
   bool stage_last_event = true;  // the stream names a stage only if nothing of the key follows it (CommitAssembler)
 };
 

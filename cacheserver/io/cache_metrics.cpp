@@ -215,6 +215,10 @@ constexpr std::array kFreshnessCounters = {
                            &FreshnessState::Counters::successions_refused},
     FreshnessCounterMetric{"lost_positions_total", "Sessions that asked for what a fail-over may have lost.",
                            &FreshnessState::Counters::lost_positions},
+    FreshnessCounterMetric{"buckets_moved_total", "Ownerships of buckets that a shard's log ended.",
+                           &FreshnessState::Counters::buckets_moved},
+    FreshnessCounterMetric{"bypassed_moved_total", "GETL of buckets that have moved, before the topology said so.",
+                           &FreshnessState::Counters::bypassed_moved},
     FreshnessCounterMetric{"joins_total", "FENCEALLs applied.", &FreshnessState::Counters::joins},
 };
 
@@ -232,6 +236,8 @@ constexpr std::array kFreshnessGauges = {
     FreshnessGaugeMetric{"staged_values_limit", "Their limit.", &FreshnessState::Gauges::staged_max},
     FreshnessGaugeMetric{"staged_bytes", "Bytes of staged values.", &FreshnessState::Gauges::staged_bytes},
     FreshnessGaugeMetric{"staged_bytes_limit", "Their limit.", &FreshnessState::Gauges::staged_bytes_max},
+    FreshnessGaugeMetric{"moved_buckets", "Buckets whose owner by the topology has given them away.",
+                         &FreshnessState::Gauges::moved_buckets},
     FreshnessGaugeMetric{"shards_joined", "Postgres shards this worker knows.", &FreshnessState::Gauges::shards},
 };
 

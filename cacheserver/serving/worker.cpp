@@ -51,6 +51,7 @@ void Worker::adopt_topology(std::shared_ptr<const Topology> topology) {
     if (keyspace_->count_in_slot(slot) > 0) purge_whole(slot);
   }
   freshness_.set_topology(view_.group_epoch(), view_.slots_version(), has_gained);
+  freshness_.adopt_owners(view_.topology());
 }
 
 bool Worker::tick(Instant now) {

@@ -22,17 +22,25 @@ struct InvalidatedKey {
   bool operator==(const InvalidatedKey&) const = default;
 };
 
+// The shard owns the bucket no more under a smaller epoch.
+struct MovedBucket {
+  Bucket bucket = 0;
+  BucketEpoch epoch = 0;
+  bool operator==(const MovedBucket&) const = default;
+};
+
 struct Commit {
   Xid xid = 0;
   Lsn end_lsn;
   int64_t commit_us = 0;  // Unix microseconds, for the lag metric only
   bool invalidates_all = false;
   std::vector<InvalidatedKey> keys;  // ascending, without repeats
+  std::vector<MovedBucket> moved{};  // ascending by bucket, without repeats
 
   bool operator==(const Commit&) const = default;
 
   size_t bytes() const {
-    size_t total = sizeof(Commit);
+    size_t total = sizeof(Commit) + moved.size() * sizeof(MovedBucket);
     for (const InvalidatedKey& key : keys) total += sizeof(InvalidatedKey) + key.key.size();
     return total;
   }

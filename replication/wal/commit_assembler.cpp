@@ -39,6 +39,15 @@ void remove_repeats(std::vector<InvalidatedKey>& keys, CommitAssembler::StageRul
   keys = std::move(kept);
 }
 
+// Of each bucket the greatest epoch.
+void keep_newest(std::vector<MovedBucket>& moved) {
+  std::ranges::sort(moved, [](const MovedBucket& a, const MovedBucket& b) {
+    return a.bucket != b.bucket ? a.bucket < b.bucket : a.epoch > b.epoch;
+  });
+  auto repeats = std::ranges::unique(moved, {}, &MovedBucket::bucket);
+  moved.erase(repeats.begin(), repeats.end());
+}
+
 template <typename Message>
 constexpr bool kIsIgnored = std::is_same_v<Message, TypeMessage>;
 
@@ -122,6 +131,8 @@ Status CommitAssembler::apply(const LogicalMessage& message) {
   if (!current_) return fail(ErrorCode::kCorrupt, "transactional message outside a transaction");
   if (message.prefix == kInvalidationPrefix) add_explicit_keys(message.content);
   if (message.prefix == kStagePrefix) add_staged_key(message.content);
+  if (message.prefix == kDdlPrefix) invalidate_all();
+  if (message.prefix == kMovedPrefix) add_moved_buckets(message.content);
   return {};
 }
 
@@ -129,6 +140,20 @@ void CommitAssembler::add_explicit_keys(std::string_view lines) {
   if (current_->invalidates_all) return;
   for (std::string_view key : split(lines, '\n')) {
     if (!key.empty()) add_message_key(key, std::nullopt);
+  }
+}
+
+// FENCEALL, which a commit that invalidates all brings about, ends ownerships as well: nothing is lost by it.
+void CommitAssembler::add_moved_buckets(std::string_view lines) {
+  if (current_->invalidates_all) return;
+  for (std::string_view line : split(lines, '\n')) {
+    if (line.empty()) continue;
+    const size_t space = line.find(' ');
+    const auto bucket = parse_u64(line.substr(0, space));
+    const auto epoch = space == std::string_view::npos ? std::nullopt : parse_u64(line.substr(space + 1));
+    if (!bucket || *bucket >= kBucketCount || !epoch || *epoch > UINT32_MAX) return invalidate_all();
+    current_->moved.push_back({static_cast<Bucket>(*bucket), static_cast<BucketEpoch>(*epoch)});
+    if (current_->moved.size() >= 2 * kBucketCount) keep_newest(current_->moved);
   }
 }
 
@@ -191,6 +216,7 @@ void CommitAssembler::shorten_keys() {
 void CommitAssembler::invalidate_all() {
   current_->invalidates_all = true;
   current_->keys.clear();
+  current_->moved.clear();
 }
 
 Result<Commit> CommitAssembler::finish(const CommitMessage& message) {
@@ -199,10 +225,12 @@ Result<Commit> CommitAssembler::finish(const CommitMessage& message) {
   current_.reset();
   commit.end_lsn = message.end_lsn;
   commit.commit_us = message.commit_us;
+  keep_newest(commit.moved);
   remove_repeats(commit.keys, stage_rule_);
   if (is_too_large(commit.keys)) {
     commit.invalidates_all = true;
     commit.keys.clear();
+    commit.moved.clear();
   }
   return commit;
 }

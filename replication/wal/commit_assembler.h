@@ -6,13 +6,15 @@
 // Transactional messages of prefix "cache.inval" add explicit keys, one a line. "cache.stage" (content
 // "<key>\n<stage>") adds its key and, if it is the key's last event in the transaction, its stage: a later row change
 // of the key, a later message for it, or a stage that is no number leave the key invalidated and nothing more.
-// (Rolled-back subtransactions are not decoded at all.) Other prefixes are ignored, as are non-transactional messages.
-// Commits of a bucket move (origin "mv_…", a name kept for them) have no keys: a move's copy is no change of a value.
-// What it applies at the target comes before the hand-over, and a proof names the epoch that only the hand-over gave
-// the bucket, read in the proof's own snapshot; what it cleans belongs to buckets that no proof of this shard can name
-// any more. Commits of every other origin are invalidated. Threads: one. I/O: none. Limits: kCommitKeysMax keys of
-// kKeyBytesMax, kCommitKeyBytesMax in all; a commit beyond them invalidates all: a batch that no worker accepts would
-// hold up everything behind it.
+// (Rolled-back subtransactions are not decoded at all.)
+// "shard.moved" (lines "<bucket> <epoch>", from a trigger of shard.bucket) tells of moved buckets; a line that is not
+// understood invalidates all. "cache.ddl" invalidates all: a statement has changed rows without an event for each.
+// Other prefixes are ignored, as are non-transactional messages. Commits of a bucket move (origin "mv_…", a name kept
+// for them) have no keys: a move's copy is no change of a value. What it applies at the target comes before the
+// hand-over, and a proof names the epoch that only the hand-over gave the bucket, read in the proof's own snapshot;
+// what it cleans belongs to buckets that no proof of this shard can name any more. Commits of every other origin are
+// invalidated. Threads: one. I/O: none. Limits: kCommitKeysMax keys of kKeyBytesMax, kCommitKeyBytesMax in all; a
+// commit beyond them invalidates all: a batch that no worker accepts would hold up everything behind it.
 #pragma once
 
 #include <functional>
@@ -31,6 +33,8 @@ class CommitAssembler {
   static constexpr size_t kKeyBytesMax = 64u << 10;        // of one key: an INVALB must always hold it
   static constexpr std::string_view kInvalidationPrefix = "cache.inval";
   static constexpr std::string_view kStagePrefix = "cache.stage";
+  static constexpr std::string_view kMovedPrefix = "shard.moved";
+  static constexpr std::string_view kDdlPrefix = "cache.ddl";
   static constexpr std::string_view kMoveOriginPrefix = "mv_";
   static constexpr std::string_view kTickPrefix = "tidemark.tick";
 
@@ -64,6 +68,7 @@ class CommitAssembler {
   Status add_tuple(const Keymap::Binding& binding, const Tuple& tuple, const Tuple* before);
   void add_explicit_keys(std::string_view lines);
   void add_staged_key(std::string_view content);
+  void add_moved_buckets(std::string_view lines);
   void add_message_key(std::string_view key, std::optional<uint64_t> stage);
   void shorten_keys();
   void invalidate_all();

@@ -23,6 +23,7 @@ class PartBuilder {
   PartBuilder(const InvalbOptions& options, const SlotSet& slots) : options_(options), slots_(slots) {}
 
   void add(const Commit& commit) {
+    for (const MovedBucket& moved : commit.moved) append_moved(commit.end_lsn, moved);
     size_t from = 0;
     do {
       from = add_some_keys(commit, from);
@@ -39,10 +40,12 @@ class PartBuilder {
   static constexpr size_t kHeaderBytes = 128;
   static constexpr size_t kKeyOverheadBytes = 16;
   static constexpr size_t kStageBytes = 2 * 26;  // two numbers of up to 20 digits
+  static constexpr size_t kMovedBytes = 64;      // a position and two small numbers
 
   bool has_room_for(size_t key_bytes) const {
-    return keys_ < kBatchKeysMax && body_.size() + staged_body_.size() + key_bytes + kHeaderBytes <= kBatchBytesMax;
+    return keys_ < kBatchKeysMax && bytes() + key_bytes + kHeaderBytes <= kBatchBytesMax;
   }
+  size_t bytes() const { return body_.size() + staged_body_.size() + moved_body_.size(); }
 
   // What a key takes in a part: itself, and once more, with two numbers, if it is staged.
   static size_t bytes_of(const InvalidatedKey& key) {
@@ -78,6 +81,15 @@ class PartBuilder {
     ++staged_;
   }
 
+  void append_moved(Lsn end_lsn, const MovedBucket& moved) {
+    if (moved_ == kBatchMovedMax || !has_room_for(kMovedBytes)) close_part(true);
+    RespWriter writer(moved_body_, 2);
+    writer.bulk(end_lsn.to_string());
+    writer.bulk_integer(moved.bucket);
+    writer.bulk_integer(moved.epoch);
+    ++moved_;
+  }
+
   void append_transaction(const Commit& commit, size_t key_count, std::string_view keys) {
     RespWriter writer(body_, 2);
     writer.bulk(std::to_string(commit.xid));
@@ -89,11 +101,12 @@ class PartBuilder {
   }
 
   void close_part(bool more) {
-    if (more && transactions_ == 0) return;
+    if (more && transactions_ == 0 && moved_ == 0) return;
     std::string part;
-    part.reserve(body_.size() + staged_body_.size() + 256);
+    part.reserve(bytes() + 256);
     RespWriter writer(part, 2);
-    writer.array(9 + 4 * transactions_ + keys_ + (staged_ > 0 ? 2 + 3 * staged_ : 0));
+    writer.array(9 + 4 * transactions_ + keys_ + (staged_ > 0 ? 2 + 3 * staged_ : 0) +
+                 (moved_ > 0 ? 2 + 3 * moved_ : 0));
     writer.bulk("INVALB");
     append_address(writer, options_.address);
     writer.bulk(options_.prev_lsn.to_string());
@@ -107,10 +120,16 @@ class PartBuilder {
       writer.bulk_integer(static_cast<int64_t>(staged_));
       part += staged_body_;
     }
+    if (moved_ > 0) {
+      writer.bulk("MOVED");
+      writer.bulk_integer(static_cast<int64_t>(moved_));
+      part += moved_body_;
+    }
     parts_.push_back(std::move(part));
     body_.clear();
     staged_body_.clear();
-    transactions_ = keys_ = staged_ = 0;
+    moved_body_.clear();
+    transactions_ = keys_ = staged_ = moved_ = 0;
   }
 
   const InvalbOptions& options_;
@@ -118,9 +137,11 @@ class PartBuilder {
   std::vector<std::string> parts_;
   std::string body_;
   std::string staged_body_;
+  std::string moved_body_;
   size_t transactions_ = 0;
   size_t keys_ = 0;
   size_t staged_ = 0;
+  size_t moved_ = 0;
 };
 
 // ------------------------------------------------------------------------------------------------ decoding of requests
@@ -178,7 +199,6 @@ bool has_key(const InvalidationBatch& batch, const InvalidationBatch::Staged& st
 }
 
 void read_staged(ArgumentReader& in, InvalidationBatch& batch) {
-  if (in.next("STAGED") != "STAGED") return in.refuse("STAGED");
   size_t count = in.number("number of STAGED", kBatchKeysMax);
   for (size_t i = 0; i < count && in.wrong().empty(); ++i) {
     InvalidationBatch::Staged staged;
@@ -188,6 +208,29 @@ void read_staged(ArgumentReader& in, InvalidationBatch& batch) {
     if (in.wrong().empty() && !has_key(batch, staged)) in.refuse("key of STAGED");
     batch.staged.push_back(staged);
   }
+}
+
+void read_moved(ArgumentReader& in, InvalidationBatch& batch) {
+  size_t count = in.number("number of MOVED", kBatchMovedMax);
+  for (size_t i = 0; i < count && in.wrong().empty(); ++i) {
+    InvalidationBatch::Moved moved;
+    moved.end_lsn = in.lsn("end_lsn of MOVED");
+    moved.bucket.bucket = static_cast<Bucket>(in.number("bucket of MOVED", kBucketCount - 1));
+    moved.bucket.epoch = static_cast<BucketEpoch>(in.number("bucket_epoch of MOVED", UINT32_MAX));
+    if (in.wrong().empty() && moved.end_lsn > batch.last_lsn) in.refuse("end_lsn of MOVED");
+    batch.moved.push_back(moved);
+  }
+}
+
+void read_options(ArgumentReader& in, InvalidationBatch& batch) {
+  std::string_view word = in.next("option");
+  if (word == "STAGED") {
+    read_staged(in, batch);
+    if (!in.wrong().empty() || in.remaining() == 0) return;
+    word = in.next("option");
+  }
+  if (word != "MOVED") return in.refuse("STAGED or MOVED");
+  read_moved(in, batch);
 }
 
 }  // namespace
@@ -212,7 +255,7 @@ Result<InvalidationBatch> decode_invalb(std::span<const std::string_view> argume
   batch.has_more = more % 2 == 1;
   batch.is_replay = in.number("replay", 1) == 1;
   read_transactions(in, in.number("ntx", kBatchTransactionsMax), batch);
-  if (in.wrong().empty() && in.remaining() > 0) read_staged(in, batch);
+  if (in.wrong().empty() && in.remaining() > 0) read_options(in, batch);
   if (in.wrong().empty() && in.remaining() > 0) in.refuse("end");
   if (in.wrong().empty() && batch.last_lsn < batch.prev_lsn) in.refuse("last_lsn before prev_lsn");
   if (!in.wrong().empty()) return fail(ErrorCode::kInvalidArgument, in.wrong());

@@ -3,7 +3,7 @@
 // Commits of a batch are split over several INVALB when a limit is reached; they are numbered (more = 2·part, plus
 // 1 if parts follow), so that a receiver notices a lost part, and the position moves once, with the last. A transaction
 // of many keys is split too: its parts repeat its header. A key's stage stands in the part that carries the key. An
-// encoder never makes what the decoder would refuse.
+// encoder never makes what the decoder would refuse. What moved goes to every worker, whatever its slots: it is little.
 // Threads: pure functions. I/O: none.
 #pragma once
 
@@ -22,6 +22,7 @@ namespace tidemark::replication {
 
 inline constexpr size_t kBatchTransactionsMax = 1024;
 inline constexpr size_t kBatchKeysMax = 4096;
+inline constexpr size_t kBatchMovedMax = 4096;
 inline constexpr size_t kBatchBytesMax = 4u << 20;
 
 using SlotSet = std::bitset<kSlotCount>;
@@ -34,8 +35,8 @@ struct FeedAddress {
   bool operator==(const FeedAddress&) const = default;
 };
 
-// INVALB p e sv prev_lsn last_lsn more replay ntx (xid end_lsn commit_us nkeys key …)×ntx [STAGED n (xid key stage)×n],
-// as a receiver sees it.
+// INVALB p e sv prev_lsn last_lsn more replay ntx (xid end_lsn commit_us nkeys key …)×ntx [STAGED n (xid key stage)×n]
+// [MOVED n (end_lsn bucket be)×n], as a receiver sees it.
 struct InvalidationBatch {
   struct Transaction {
     Xid xid = 0;
@@ -49,6 +50,11 @@ struct InvalidationBatch {
     uint64_t stage = 0;
     bool operator==(const Staged&) const = default;
   };
+  struct Moved {
+    Lsn end_lsn;
+    MovedBucket bucket;
+    bool operator==(const Moved&) const = default;
+  };
   FeedAddress address;
   Lsn prev_lsn;
   Lsn last_lsn;
@@ -57,6 +63,7 @@ struct InvalidationBatch {
   bool is_replay = false;
   std::vector<Transaction> transactions;
   std::vector<Staged> staged;  // each a key of one of the transactions
+  std::vector<Moved> moved;    // in the order of the log
 };
 
 // The arguments after the command's name. kInvalidArgument names the argument that is wrong.
@@ -69,7 +76,8 @@ struct InvalbOptions {
   bool is_replay = false;
   bool without_keys = false;  // a plant for tests of the tests: positions move, nothing is invalidated
 };
-// One request per part; never empty. Only keys of `slots` are sent; commits without any are left out.
+// One request per part; never empty. Only keys of `slots` are sent, and what moved; commits without either are left
+// out.
 std::vector<std::string> encode_invalb(const InvalbOptions& options, std::span<const Commit* const> commits,
                                        const SlotSet& slots);
 

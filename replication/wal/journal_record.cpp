@@ -1,10 +1,13 @@
-// The journal's record format, version 2: numbers big-endian, every text behind its 32-bit length.
+// The journal's record format, version 3: numbers big-endian, every text behind its 32-bit length.
 //
 //   u8 version   u64 prev_lsn   u64 lsn   u32 commits   then per commit:
 //   u64 xid   u64 end_lsn   u64 commit_us   u8 invalidates_all   u32 keys   (u32 length, bytes) × keys
 //   u32 stages   (u32 index of the key, u64 stage) × stages, ascending
 //
-// Version 1, without the line of stages, is still read: a journal outlives the program that wrote it.
+//   u32 moved   (u16 bucket, u32 epoch) × moved
+//
+// Version 2, without the last line, and version 1, without the line of stages, are still read: a journal outlives the
+// program that wrote it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,11 +18,12 @@
 namespace tidemark::replication {
 namespace {
 
-constexpr uint8_t kRecordVersion = 2;
+constexpr uint8_t kRecordVersion = 3;
 constexpr uint8_t kRecordVersionMin = 1;
 constexpr size_t kCommitBytesMin = 8 + 8 + 8 + 1 + 4;
 constexpr size_t kKeyBytesMin = 4;
 constexpr size_t kStageBytes = 4 + 8;
+constexpr size_t kMovedBytes = 2 + 4;
 
 void append_number(std::string& out, uint64_t value, int size) {
   for (int shift = (size - 1) * 8; shift >= 0; shift -= 8) out += static_cast<char>((value >> shift) & 0xff);
@@ -46,6 +50,11 @@ void append_commit(std::string& out, const Commit& commit) {
     out += key.key;
   }
   append_stages(out, commit.keys);
+  append_number(out, commit.moved.size(), 4);
+  for (const MovedBucket& moved : commit.moved) {
+    append_number(out, moved.bucket, 2);
+    append_number(out, moved.epoch, 4);
+  }
 }
 
 bool read_stages(ByteReader& in, std::vector<InvalidatedKey>& keys) {
@@ -57,6 +66,20 @@ bool read_stages(ByteReader& in, std::vector<InvalidatedKey>& keys) {
     if (index < from || index >= keys.size()) return false;
     keys[index].stage = in.u64();
     from = index + 1;
+  }
+  return true;
+}
+
+bool read_moved(ByteReader& in, std::vector<MovedBucket>& moved) {
+  size_t count = in.u32();
+  if (count > kBucketCount || count > in.remaining() / kMovedBytes) return false;
+  moved.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    MovedBucket one;
+    one.bucket = in.u16();
+    one.epoch = in.u32();
+    if (one.bucket >= kBucketCount) return false;
+    moved.push_back(one);
   }
   return true;
 }
@@ -74,6 +97,7 @@ bool read_commit(ByteReader& in, uint8_t version, Commit& commit) {
     commit.keys.push_back({std::string(key), slot_of_key(key)});
   }
   if (version >= 2 && !read_stages(in, commit.keys)) return false;
+  if (version >= 3 && !read_moved(in, commit.moved)) return false;
   return !in.is_cut();
 }
 

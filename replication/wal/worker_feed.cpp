@@ -143,8 +143,9 @@ void WorkerFeed::collect_from(const Range& commits, Lsn end, Collected& out) con
       out.has_unknown_keys = true;
       return;
     }
-    bool concerns =
-        std::ranges::any_of(commit.keys, [this](const InvalidatedKey& key) { return slots_.test(key.slot); });
+    bool concerns = !commit.moved.empty() || std::ranges::any_of(commit.keys, [this](const InvalidatedKey& key) {
+      return slots_.test(key.slot);
+    });
     if (!concerns) continue;
     out.commits.push_back(&commit);
     bytes += commit.bytes();

@@ -78,16 +78,18 @@ END $$;
 -- -------------------------------------------------------------------------------------------- DDL that makes no events
 -- A rewritten table has other rows than before, a reader with an older snapshot sees it empty, and no event tells any
 -- cache (ALTER COLUMN TYPE, ADD COLUMN with a volatile default, SET UNLOGGED …). Refused for everybody on a table that
--- belongs to buckets; whoever knows that no cache holds its rows says SET tidemark.eventless_ddl = 'allowed'.
+-- belongs to buckets; whoever cannot do without says SET tidemark.eventless_ddl = 'allowed', and every cache then
+-- revalidates all that it holds of this shard.
 CREATE OR REPLACE FUNCTION shard.refuse_rewrite() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF current_setting('tidemark.eventless_ddl', true) = 'allowed' THEN
-    RETURN;
-  END IF;
   IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = pg_event_trigger_table_rewrite_oid() AND tgname = 'tidemark_fence')
   THEN
+    IF current_setting('tidemark.eventless_ddl', true) = 'allowed' THEN
+      PERFORM pg_logical_emit_message(true, 'cache.ddl', 'rewrite of ' || pg_event_trigger_table_rewrite_oid()::regclass);
+      RETURN;
+    END IF;
     RAISE EXCEPTION 'rewriting table % would change its rows without an event, and caches would keep the old ones',
       pg_event_trigger_table_rewrite_oid()::regclass USING ERRCODE = 'SH012',
       HINT = 'Add a new column, fill it in a backfill, and drop the old one in the contract.';
@@ -102,20 +104,82 @@ AS $$
 DECLARE
   lost text;
 BEGIN
-  IF current_setting('tidemark.eventless_ddl', true) IN ('allowed', 'empty') THEN
+  IF current_setting('tidemark.eventless_ddl', true) = 'empty' THEN
     RETURN;
   END IF;
   SELECT string_agg(object_identity, ', ') INTO lost FROM pg_event_trigger_dropped_objects()
    WHERE (object_type = 'trigger' AND address_names[3] IN ('tidemark_fence', 'tidemark_fence_truncate'))
       OR (object_type = 'publication relation' AND object_identity LIKE '% in publication tidemark');
-  IF lost IS NOT NULL THEN
+  IF lost IS NOT NULL AND current_setting('tidemark.eventless_ddl', true) = 'allowed' THEN
+    PERFORM pg_logical_emit_message(true, 'cache.ddl', 'loss of ' || lost);
+  ELSIF lost IS NOT NULL THEN
     RAISE EXCEPTION 'caches would not hear of the rows any more: %', lost USING ERRCODE = 'SH012',
       HINT = 'DELETE the rows in a backfill and drop the table in the contract: tidemark-shards migrate.';
   END IF;
 END $$;
 
+-- What would stay without events from now on is refused, whatever the setting: rows that come and go with a child table, a
+-- publication that leaves something out, a table under another name. A table that comes into the publication with
+-- rows in it has had changes that no cache heard of: all revalidate.
+CREATE OR REPLACE FUNCTION shard.check_ddl() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  found    text;
+  added    regclass;
+  has_rows boolean;
+BEGIN
+  SELECT format('%s would show the rows of %s', i.inhparent::regclass, i.inhrelid::regclass) INTO found
+    FROM pg_event_trigger_ddl_commands() c
+    JOIN pg_inherits i ON c.classid = 'pg_class'::regclass AND c.objid IN (i.inhparent, i.inhrelid)
+    JOIN pg_trigger t ON t.tgrelid = i.inhparent AND t.tgname = 'tidemark_fence' LIMIT 1;
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION '% without an event, and caches would not', found USING ERRCODE = 'SH012',
+      HINT = 'INSERT the rows into the table itself.';
+  END IF;
+  SELECT format('table %s was protected as %s', n.nspname || '.' || r.relname, p.name) INTO found
+    FROM shard.protected_table p JOIN pg_class r ON r.oid = p.id JOIN pg_namespace n ON n.oid = r.relnamespace
+    JOIN pg_trigger t ON t.tgrelid = p.id AND t.tgname = 'tidemark_fence'
+   WHERE n.nspname || '.' || r.relname <> p.name LIMIT 1;
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION '%, and caches know its rows by that name', found USING ERRCODE = 'SH012',
+      HINT = 'Make a table of the new name in an expand, copy the rows in a backfill, drop this one in the contract.';
+  END IF;
+  IF TG_TAG <> 'ALTER PUBLICATION' THEN
+    RETURN;
+  END IF;
+  SELECT CASE WHEN p.oid IS NULL THEN 'there is no publication "tidemark" any more'
+              WHEN NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate)
+              THEN 'publication "tidemark" would not publish every kind of change'
+              WHEN EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid
+                              AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL))
+              THEN 'publication "tidemark" would filter rows or columns' END INTO found
+    FROM (SELECT) one LEFT JOIN pg_publication p ON p.pubname = 'tidemark';
+  IF found IS NOT NULL THEN
+    RAISE EXCEPTION '%, and caches would not hear of the rest', found USING ERRCODE = 'SH012',
+      HINT = 'Publish whole tables WITH (publish = ''insert, update, delete, truncate'').';
+  END IF;
+  FOR added IN
+    SELECT r.prrelid FROM pg_event_trigger_ddl_commands() c
+      JOIN pg_publication_rel r ON c.classid = 'pg_publication_rel'::regclass AND c.objid = r.oid
+      JOIN pg_publication p ON p.oid = r.prpubid AND p.pubname = 'tidemark'
+  LOOP
+    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', added);  -- who writes now wrote before it was published
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', added) INTO has_rows;
+    IF has_rows THEN
+      PERFORM pg_logical_emit_message(true, 'cache.ddl', 'publication of ' || added);
+    END IF;
+  END LOOP;
+END $$;
+
 DO $$
 BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtname = 'tidemark_ddl') THEN
+    CREATE EVENT TRIGGER tidemark_ddl ON ddl_command_end
+      WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'ALTER SCHEMA',
+                   'ALTER PUBLICATION')
+      EXECUTE FUNCTION shard.check_ddl();
+  END IF;
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtname = 'tidemark_rewrite') THEN
     CREATE EVENT TRIGGER tidemark_rewrite ON table_rewrite EXECUTE FUNCTION shard.refuse_rewrite();
   END IF;
@@ -164,7 +228,7 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION shard.migration_number(text), shard.register_reader(text, text, interval),
-  shard.forget_reader(text), shard.refuse_rewrite(), shard.refuse_drop(), shard.refuse_copy_write(), shard.declare_reference(regclass, int)
+  shard.forget_reader(text), shard.refuse_rewrite(), shard.refuse_drop(), shard.check_ddl(), shard.refuse_copy_write(), shard.declare_reference(regclass, int)
   FROM PUBLIC;
 GRANT SELECT ON shard.migration, shard.reader, shard.reference_table
   TO tidemark_app, tidemark_invalidator, tidemark_admin;

@@ -1,5 +1,6 @@
 // Any bytes: a journal record is read whole or refused as corrupt, and what was read is written and read back equal.
-// The stages of its commits then travel in INVALB: what the encoder makes the decoder takes, with the same stages.
+// The stages and moves of its commits then travel in INVALB: what the encoder makes the decoder takes, with the same
+// stages and moves.
 #include "base/wire/resp_value.h"
 #include "replication/wal/invalidation_batch.h"
 #include "tests/fuzz/fuzz.h"
@@ -23,7 +24,7 @@ void check_batches(const JournalRecord& record) {
     if (commit.commit_us < 0) return;  // no clock of Postgres gives that
     commits.push_back(&commit);
   }
-  size_t stages = 0;
+  size_t stages = 0, moved = 0;
   for (const std::string& part : encode_invalb({.prev_lsn = {}, .last_lsn = {UINT64_MAX}}, commits, SlotSet().set())) {
     ReplyParser parser;
     parser.feed(part);
@@ -34,8 +35,12 @@ void check_batches(const JournalRecord& record) {
     auto batch = decode_invalb(arguments);
     FUZZ_CLAIM(batch.has_value());
     stages += batch->staged.size();
+    moved += batch->moved.size();
   }
   FUZZ_CLAIM(stages == count_stages(record));
+  size_t wanted = 0;
+  for (const Commit& commit : record.commits) wanted += commit.moved.size();
+  FUZZ_CLAIM(moved == wanted);
 }
 
 }  // namespace

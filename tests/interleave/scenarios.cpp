@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "tests/interleave/hand_over_scenarios.h"
 #include "tests/interleave/staged_scenarios.h"
 
 namespace tidemark::interleave {
@@ -292,6 +293,7 @@ std::vector<Scenario> scenarios() {
   add_old_proofs(all);
   add_joins(all);
   add_epochs(all);
+  for (Scenario& scenario : hand_over_scenarios()) all.push_back(std::move(scenario));
   for (Scenario& scenario : staged_scenarios()) all.push_back(std::move(scenario));
   return all;
 }

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "tests/interleave/hand_over_scenarios.h"
+
 namespace tidemark::interleave {
 namespace {
 
@@ -97,11 +99,17 @@ constexpr Mutant kMutants[] = {
     {"STAGE under the newest tombstone", &Ingredients::rule_tombstones, "R7 two writers, each STAGE after its COMMIT"},
     {"STAGE under the newest tombstone, a fill besides", &Ingredients::rule_tombstones,
      "late STAGE after a later writer, with a fill"},
+    {"MOVED ends an ownership, old entry", &Ingredients::moved_ends_ownership,
+     "F12 an entry of the old owner, its bound and a write to the new one"},
+    {"MOVED ends an ownership, late fill", &Ingredients::moved_ends_ownership,
+     "F12 a fill from the old owner's replica beside the hand-over"},
+    {"rule 2, bucket_epoch of a target that does not own yet", &Ingredients::rule_epochs,
+     "M8 the new owner's replica has not replayed the hand-over"},
     {"STAGE over the floor", &Ingredients::rule_floor_lsn, "F18 FENCEALL over a lost commit, then a late STAGE"},
 };
 
 // rule_keep_newer stands behind rule_lease, which must be off to see it: its own test, below.
-static_assert(sizeof(Ingredients) == 21, "a new ingredient needs its mutant above");
+static_assert(sizeof(Ingredients) == 22, "a new ingredient needs its mutant above");
 
 class Without : public testing::TestWithParam<Mutant> {};
 
@@ -172,6 +180,24 @@ TEST(ReplicaProof, TakenInsideTheDatasTransactionClaimsTooMuch) {
   Exploration found =
       Explorer<World>({standby_replays(2), {invalb(), invalb()}, one_repeatable_read_transaction(0)}).explore(world);
   EXPECT_NE(found.violation, "") << "the explorer must see why a loader may not do this";
+}
+
+// ---- F12: the order of the mover's steps is an ingredient too
+
+TEST(HandOver, AFenceThatStandsBehindTheFlipComesTooLate) {
+  const Scenario scenario = fence_behind_the_flip();
+  Exploration found = Explorer<World>(scenario.scripts).explore(scenario.make_world({}));
+  EXPECT_TRUE(found.violation.starts_with("B1")) << found.violation;
+}
+
+TEST(HandOver, AnAttemptTakenBackLeavesNothingShut) {
+  World world = recorded_world({}, 1);
+  world.fence_bucket(Lsn{0x300});
+  world.take_sample(0);
+  world.apply_up_to_sample(0);
+  EXPECT_TRUE(world.has_moved());
+  world.owner = {0, 4};  // "owned" again, with the epoch that the topology publishes
+  EXPECT_FALSE(world.has_moved());
 }
 
 // ---- the optimisation: an entry that provably contains a commit is not dropped for it

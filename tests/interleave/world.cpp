@@ -185,9 +185,49 @@ void World::lose(size_t invalidator) {
   invalidators[invalidator].link.clear();
 }
 
+// ---- the hand-over of the bucket
+
+void World::adopt_topology() {
+  owner = {1, 3};
+  Topology topology;
+  topology.buckets.resize(kBucketCount);
+  topology.buckets[kBucket] = owner;
+  node.adopt_owners(topology);
+}
+
+void World::take_sample(ShardId shard) {
+  Sample sample{shard == 0 ? kBase : Lsn{0x80000}, 0};
+  if (shard == 0) sample.end = std::max(sample.end, hand_over.fence_end);
+  for (size_t i = 0; i < transactions.size(); ++i) {
+    if (!transactions[i].is_recorded) continue;
+    sample.recorded |= bit(i);
+    if (transactions[i].shard == shard) sample.end = std::max(sample.end, transactions[i].end_lsn);
+  }
+  samples[shard] = sample;
+}
+
+void World::apply_up_to_sample(ShardId shard) {
+  const Lsn from = node.find_shard(shard)->complete_through();
+  const BatchHead head{.db_epoch = 1, .prev_lsn = from, .last_lsn = std::max(from, samples[shard]->end)};
+  if (node.admit(shard, head) != TideAdmission::kApplied) return;
+  for (size_t i = 0; i < transactions.size(); ++i) {
+    const Transaction& t = transactions[i];
+    if (t.shard == shard && t.is_recorded && t.end_lsn > from && t.end_lsn <= head.last_lsn)
+      invalidate(i, t.end_lsn, false);
+  }
+  const Lsn fence = hand_over.fence_end;
+  if (shard == 0 && fence > from && fence <= head.last_lsn) node.bucket_moved(kBucket, 2, 0, fence);
+  node.advance(shard, head, 1, now);
+}
+
+bool World::may_echo(ShardId shard) const {
+  return samples[shard] && node.find_shard(shard)->complete_through() >= samples[shard]->end;
+}
+
 // ---- a loader
 
 void World::getl(size_t loader) {
+  if (has_moved()) return;                                   // BYPASS MOVED
   if (entry && node.is_valid(entry->claims, owner)) return;  // a hit
   auto miss = node.on_miss(kKeyHash, owner, now);
   if (miss.kind != FreshnessState::Miss::Kind::kLease) return;
@@ -215,7 +255,8 @@ void World::setv(size_t loader) {
   Loader& by = loaders[loader];
   if (by.lease.empty() || !by.value) return;
   bool had_valid = entry && node.is_valid(entry->claims, owner);
-  auto fill = node.on_fill(kKeyHash, by.lease, by.proof, owner, entry ? &entry->claims : nullptr, now);
+  const BucketOwner judged{owner.shard, has_moved() ? 0 : owner.epoch};
+  auto fill = node.on_fill(kKeyHash, by.lease, by.proof, judged, entry ? &entry->claims : nullptr, now);
   bool lease_is_current = by.lease == current_lease && now - leased_at < limits.lease_life;
   if (by.lease == current_lease) drop_lease();
   if (fill.judgement.verdict != FillVerdict::kAccepted) return;
@@ -248,7 +289,7 @@ void World::install_old_entry() {
 
 std::string World::check() const {
   if (!broken.empty()) return broken;
-  if (!entry || !node.is_valid(entry->claims, owner)) return {};
+  if (!entry || has_moved() || !node.is_valid(entry->claims, owner)) return {};
   const ShardTide& tide = *node.find_shard(owner.shard);
   const EntryClaims& claims = entry->claims;
   for (size_t i = 0; i < transactions.size(); ++i) {
@@ -259,6 +300,8 @@ std::string World::check() const {
     if (is_contained || !t.touches_key) continue;
     if ((applied & bit(i)) != 0)
       return fmt::format("G1: a valid entry lacks commit {}, whose invalidation was applied", t.xid);
+    if ((promised[owner.shard] & bit(i)) != 0)
+      return fmt::format("B1: a hit lacks commit {} of shard {}, which is older than its bound", t.xid, t.shard);
     if (t.shard != owner.shard || !is_of(t, tide.db_epoch()) || !t.is_recorded) continue;
     if (t.end_lsn <= tide.complete_through()) {
       return fmt::format("G2: a valid entry lacks commit {}; complete_through is {}", t.xid,

@@ -15,6 +15,7 @@
 //  G1  a valid entry never lacks a commit whose invalidation this node applied;
 //  G2  a valid entry contains every commit up to complete_through that touches the key;
 //  LO  an entry contains what its claims (lo, xmin) say;
+//  B1  a hit contains every commit that is older than its bound, whichever shard it was written to;
 //  G3  a valid entry contains no commit that its database lost in a fail-over the node was told of;
 //  L1  a fill is accepted only under the key's current lease;
 //  M1  a valid entry is never replaced by one with a smaller lo;
@@ -44,6 +45,7 @@ using cacheserver::Ingredients;
 
 inline constexpr Lsn kBase{0x100};  // everything before it is old and settled
 inline constexpr uint64_t kKeyHash = 42;
+inline constexpr Bucket kBucket = 7;  // the key's
 
 struct Transaction {
   Xid xid = 0;
@@ -93,6 +95,19 @@ struct Invalidator {
   std::optional<cacheserver::FenceMessage> fence;  // taken, not yet applied
 };
 
+// A sample of a shard's log, and what had been committed by then anywhere. Once the node has applied the log up to
+// `end`, it may say that its bound reaches back to this moment.
+struct Sample {
+  Lsn end;
+  uint32_t recorded = 0;
+};
+
+// The move of the key's bucket from shard 0, which owns it under epoch 1, to shard 1 under epoch 3.
+struct HandOver {
+  Lsn fence_end;  // in the log of shard 0, which shows epoch 2 from there on; zero: no fence yet
+  bool has_flipped = false;
+};
+
 class World {
  public:
   World(size_t commits, const Ingredients& ingredients, cacheserver::FreshnessLimits limits = {});
@@ -131,6 +146,16 @@ class World {
   void deliver(size_t invalidator);
   void lose(size_t invalidator);  // the connection resets
 
+  // ---- the hand-over of the bucket
+  bool has_moved() const { return node.has_moved(kBucket, owner); }
+  void fence_bucket(Lsn end) { hand_over.fence_end = end; }
+  void flip_bucket() { hand_over.has_flipped = true; }
+  void adopt_topology();  // the node's: shard 1 is the owner
+  void take_sample(ShardId shard);
+  void apply_up_to_sample(ShardId shard);
+  bool may_echo(ShardId shard) const;
+  void apply_echo(ShardId shard) { promised[shard] |= samples[shard]->recorded; }
+
   // ---- a loader
   void getl(size_t loader);
   void read_primary(size_t loader);  // data and snapshot in one statement
@@ -160,6 +185,9 @@ class World {
   std::vector<Loader> loaders{2};
   uint64_t fills_accepted = 0;
   uint64_t installed = 0;
+  HandOver hand_over;
+  std::optional<Sample> samples[2];   // of each shard
+  uint32_t promised[2] = {0, 0};      // commits older than the bound, by the shard whose tide mark it is
   std::optional<Lsn> switch_lsn;      // from database 1 to 2, once there was one
   std::set<uint64_t> deleted_stages;  // parked before a DEL
   std::string broken;                 // set by a step that broke L1, M1 or V1

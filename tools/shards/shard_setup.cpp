@@ -93,7 +93,8 @@ Status claim_identity(PgSession& session, ShardId shard) {
 }
 
 Status create_all(PgSession& session, ShardId shard, const ApplicationSchema& schema) {
-  Status done = session.run("SELECT pg_advisory_xact_lock(7004, 0)");  // two runs of init at once
+  Status done = session.run(
+      "SELECT pg_advisory_xact_lock(7009, 0)");  // two runs of init at once; (7004, shard) is the invalidator's
   if (!done) return done;
   const auto built_in = session.script(std::string(shardrouter::shard_schema_sql()));
   if (!built_in) return std::unexpected(built_in.error().with_context("shard.sql"));

@@ -28,6 +28,9 @@ Result<std::set<std::string>> columns(PgSession& session, const std::string& sql
 
 constexpr const char* kAllColumns =
     "SELECT string_agg(attname, ',') FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped";
+constexpr const char* kGeneratedColumns =
+    "SELECT string_agg(attname, ',') FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped "
+    "AND attgenerated <> ''";
 constexpr const char* kPrimaryKey =
     "SELECT string_agg(a.attname, ',') FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid "
     "AND a.attnum = ANY (i.indkey) WHERE i.indrelid = $1::oid AND i.indisprimary";
@@ -67,6 +70,15 @@ Status lint_columns(PgSession& session, const SourceTable& source, const std::st
     if (!all->contains(column))
       findings.push_back(
           fmt::format("{}: there is no column \"{}\", which family {} names", source.table, column, source.family));
+  const auto generated = columns(session, kGeneratedColumns, oid);
+  if (!generated) return std::unexpected(generated.error());
+  for (const std::string& column : source.key_columns)
+    if (generated->contains(column))
+      findings.push_back(
+          fmt::format("{}: column \"{}\" of family {} is generated, and the stream does not carry it: no change would "
+                      "say whose key "
+                      "it was; make it an ordinary column that the writer fills",
+                      source.table, column, source.family));
   const auto bucket = session.value(
       "SELECT atttypid = 'int4'::regtype AND attnotnull FROM pg_attribute "
       "WHERE attrelid = $1::oid AND attname = 'bucket' AND NOT attisdropped",

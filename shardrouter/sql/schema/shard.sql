@@ -31,6 +31,26 @@ CREATE TABLE IF NOT EXISTS shard.bucket (
   forward text      -- id of the shard to ask instead
 ) WITH (fillfactor = 50);
 
+-- Caches hear of a bucket's new epoch in this shard's log: what it owned under a smaller one it owns no more (PROTOCOL.md,
+-- "Hand-off of a bucket"). A fence says so on the shard that gives the bucket away, before any other can own it. One
+-- message per statement, in its transaction; a move's origin does not hide it.
+CREATE OR REPLACE FUNCTION shard.announce_epochs() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  lines text;
+BEGIN
+  SELECT string_agg(after.bucket || ' ' || after.epoch, E'\n' ORDER BY after.bucket) INTO lines
+    FROM after_rows after JOIN before_rows before USING (bucket) WHERE after.epoch > before.epoch;
+  IF lines IS NOT NULL THEN
+    PERFORM pg_logical_emit_message(true, 'shard.moved', lines);
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER tidemark_announce AFTER UPDATE ON shard.bucket
+  REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION shard.announce_epochs();
+
 -- ------------------------------------------------------------------------------------------------------- incarnation
 -- e grows at every promotion and every restart of the primary, also after a crash of one backend, where the postmaster
 -- lives on: such restarts hand out transaction ids a second time (those of transactions whose commit was lost).
@@ -337,11 +357,22 @@ BEGIN
   RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 END $$;
 
+-- Under which name a table was protected: caches know its rows by it.
+CREATE TABLE IF NOT EXISTS shard.protected_table (
+  id   oid PRIMARY KEY,
+  name text NOT NULL
+);
+
 -- Puts the backstop on a table whose rows belong to buckets: it needs a column `bucket int NOT NULL`.
 CREATE OR REPLACE FUNCTION shard.protect_table(protected regclass) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
+  IF (SELECT relkind <> 'r' OR relispartition FROM pg_catalog.pg_class WHERE oid = protected)
+     OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = protected) THEN
+    RAISE EXCEPTION 'table % is partitioned, a partition, or has children', protected USING ERRCODE = 'SH006',
+      HINT = 'Rows would come and go with ATTACH, DETACH and INHERIT without an event; buckets are the partitions here.';
+  END IF;
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = protected AND attname = 'bucket'
                     AND atttypid = 'pg_catalog.int4'::regtype AND attnotnull AND NOT attisdropped) THEN
     RAISE EXCEPTION 'table % has no column "bucket int NOT NULL"', protected USING ERRCODE = 'SH006',
@@ -351,6 +382,10 @@ BEGIN
                  'FOR EACH ROW EXECUTE FUNCTION shard.fence()', protected);
   EXECUTE format('CREATE OR REPLACE TRIGGER tidemark_fence_truncate BEFORE TRUNCATE ON %s '
                  'FOR EACH STATEMENT EXECUTE FUNCTION shard.fence()', protected);
+  INSERT INTO shard.protected_table (id, name)
+  SELECT c.oid, n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.oid = protected
+  ON CONFLICT (id) DO UPDATE SET name = excluded.name;
 END $$;
 
 -- -------------------------------------------------------------------------------------------------- roles and grants
@@ -376,7 +411,8 @@ END $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA shard, tidemark FROM PUBLIC;
 GRANT USAGE ON SCHEMA shard, tidemark TO tidemark_app, tidemark_invalidator, tidemark_admin;
 GRANT SELECT ON shard.bucket, shard.identity, shard.timeline, tidemark.epoch TO tidemark_app, tidemark_invalidator, tidemark_admin;
-GRANT INSERT, UPDATE ON shard.bucket TO tidemark_admin;
+GRANT INSERT, UPDATE ON shard.bucket, shard.protected_table TO tidemark_admin;
+GRANT SELECT ON shard.protected_table TO tidemark_admin;
 GRANT EXECUTE ON FUNCTION tidemark.open_incarnation(), tidemark.incarnation_is_open(), tidemark.current_timeline(),
   tidemark.checkpointer_start(), shard.open_timeline(), shard.retire(int)
   TO tidemark_app, tidemark_invalidator, tidemark_admin;

@@ -1,6 +1,7 @@
 // A cache in front of buckets that move: no answer is older than what was acknowledged before, and the copy drops
 // nothing.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
@@ -235,9 +236,9 @@ TEST_F(MovesUnderCacheTest, ASessionSeesItsWriteThroughANodeThatHasNotHeardOfThe
     const auto tide = Lsn::parse(verified(sku, "complete_through"));
     return tide && *tide > *Lsn::parse(there.substr(0, there.find('\n')));
   }));
+  ASSERT_TRUE(cluster_->pause("invalidator"));  // neither shard's log tells the node anything
   ASSERT_FALSE(move(bucket, 1, {"--no-guardian", "--id", "untold"}, "before publish map"));
   ASSERT_EQ(state_of(sku), "value");
-  ASSERT_TRUE(cluster_->pause("invalidator"));
   auto session = std::make_shared<Session>();
   // Written without a word to the node: only the session knows.
   const auto written = database_
@@ -250,6 +251,56 @@ TEST_F(MovesUnderCacheTest, ASessionSeesItsWriteThroughANodeThatHasNotHeardOfThe
   EXPECT_NE(answer->origin(), Origin::kNode);
   ASSERT_TRUE(cluster_->resume("invalidator"));
   ASSERT_TRUE(move(bucket, 1));
+}
+
+// Who states no owner has only the bound to go by. The node has heard nothing of the hand-over, neither from the
+// topology nor from the new owner's log, while the old owner's tide mark is as fresh as ever.
+TEST_F(MovesUnderCacheTest, ABoundNeverSpeaksForABucketThatItsShardHasGivenAway) {
+  const std::string sku = sku_on_shard_0(7);
+  const Bucket bucket = *Prices::bucket_of({sku});
+  ASSERT_TRUE(set_price(sku, 1));
+  ASSERT_TRUE(becomes_a_hit(sku));
+  // The new owner's walsender stands still: its log reaches no cache.
+  const int walsender =
+      std::stoi(cluster_->psql("s1-primary", "SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'tidemark'")
+                    .value_or("0"));
+  ASSERT_GT(walsender, 0);
+  ASSERT_EQ(::kill(walsender, SIGSTOP), 0);
+  EXPECT_FALSE(move(bucket, 1, {"--no-guardian", "--id", "unheard"}, "before publish map"));
+  // Written without a word to the node.
+  const auto written = database_
+                           ->async_write({bucket}, {{kUpsert, {std::to_string(bucket), sku, "2"}}}, {.timeout = 10s},
+                                         boost::asio::use_future)
+                           .get();
+  EXPECT_TRUE(written) << written.error().to_string();
+  const Instant acknowledged = io::steady_now();
+  const std::string key = "item_price:{" + sku + "}";
+  const auto ask = [&](std::vector<std::string> words) {
+    return cache_->async_command(key, std::move(words), {.timeout = 5s}, boost::asio::use_future).get();
+  };
+  int fresh_bounds = 0;
+  while (io::steady_now() < acknowledged + 3s) {
+    const auto before = io::steady_now();
+    auto reply = ask({"GETL", key, "MAXSTALE", "1000"});
+    if (!reply || reply->elements.empty()) break;
+    if (reply->elements[0].text == "HIT") {
+      const bool is_within = before - acknowledged <= std::chrono::milliseconds(reply->elements[2].integer);
+      EXPECT_TRUE(is_within || reply->elements[1].text == "2") << "a value older than the bound that came with it";
+      if (!is_within && reply->elements[1].text != "2") break;
+    } else {
+      EXPECT_EQ(reply->elements[0].text, "BYPASS");
+      ++fresh_bounds;
+    }
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_GT(fresh_bounds, 0);
+  auto plain = ask({"GET", key});
+  EXPECT_TRUE(plain && plain->is_null()) << "nor to whoever knows no bounds";
+  EXPECT_EQ(text(get(sku)), "2");
+  ASSERT_EQ(::kill(walsender, SIGCONT), 0);
+  ASSERT_TRUE(move(bucket, 1));
+  EXPECT_TRUE(becomes_a_hit(sku));
+  EXPECT_EQ(text(get(sku)), "2");
 }
 
 // A replica of the new owner that has not replayed the hand-over is behind the commits of the old one, however far its

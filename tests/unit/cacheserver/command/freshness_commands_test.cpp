@@ -409,7 +409,7 @@ TEST_F(FreshnessCommands, InvalbIsCheckedAsAWholeBeforeAnythingIsDropped) {
   EXPECT_EQ(batch({"2", "725", "0/180", "0", "1", kKey}), "-ERR xid is missing\r\n");
   EXPECT_EQ(batch({"1", "725", "0/180", "0", "2", kKey}), "-ERR nkeys of transaction 725 is 2, 1 arguments follow\r\n");
   EXPECT_EQ(batch({"1", "725", "0/180", "0", "1", kKey, "more"}),
-            "-ERR 'more' follows the last transaction, not STAGED\r\n");
+            "-ERR 'more' follows where STAGED or MOVED may stand, once each and in this order\r\n");
   EXPECT_EQ(batch({"1", "725", "0/201", "0", "1", kKey}), "-ERR end_lsn 0/201 is beyond last_lsn 0/200\r\n");
   EXPECT_EQ(batch({"2", "725", "0/180", "0", "1", kKey, "726", "0/170", "0", "0"}),
             "-ERR end_lsn 0/170 stands behind 0/180: not in commit order\r\n");

@@ -171,9 +171,10 @@ TEST_F(StageCommand, InvalbRefusesStagedThatIsMalformedOrNamesForeignKeysAndAppl
   EXPECT_EQ(bring("STAGED 2 725 product:{a} 99"), "-ERR xid of STAGED is missing\r\n");
   EXPECT_EQ(bring("STAGED 1 725 product:{a} x"),
             "-ERR stage of STAGED 'x' is not a number from 0 to 18446744073709551615\r\n");
-  EXPECT_EQ(bring("STAGED 1 725 product:{a} 99 more"), "-ERR 1 arguments follow the last STAGED\r\n");
+  EXPECT_EQ(bring("STAGED 1 725 product:{a} 99 more"),
+            "-ERR 'more' follows where STAGED or MOVED may stand, once each and in this order\r\n");
   EXPECT_EQ(bring("STAGED"), "-ERR the number of STAGED is missing\r\n");
-  EXPECT_EQ(bring("SAGED 1"), "-ERR 'SAGED' follows the last transaction, not STAGED\r\n");
+  EXPECT_EQ(bring("SAGED 1"), "-ERR 'SAGED' follows where STAGED or MOVED may stand, once each and in this order\r\n");
   EXPECT_EQ(verify("complete_through"), "0/100");
   EXPECT_EQ(verify("staged"), "1");
 }

@@ -119,6 +119,7 @@ class StageMessages : public ::testing::Test {
     using Kind = TupleColumn::Kind;
     say(UpdateMessage{.relation = 1, .before = {}, .after = {{Kind::kText, sku}, {Kind::kText, "1"}}});
   }
+  void origin(std::string_view name) { say(OriginMessage{.lsn = {}, .name = name}); }
   void message(std::string_view prefix, std::string_view content) {
     say(LogicalMessage{true, Lsn{0x180}, prefix, content});
   }
@@ -127,6 +128,7 @@ class StageMessages : public ::testing::Test {
     auto done = assembler_.on_message(CommitMessage{Lsn{0x1F0}, Lsn{0x200}, 0}, kReference);
     EXPECT_TRUE(done.has_value() && done->has_value());
     is_whole_shard_ = (*done)->invalidates_all;
+    moved_ = (*done)->moved;
     return (*done)->keys;
   }
   static InvalidatedKey key(std::string name, std::optional<uint64_t> stage = std::nullopt) {
@@ -136,6 +138,7 @@ class StageMessages : public ::testing::Test {
   using Keys = std::vector<InvalidatedKey>;
 
   bool is_whole_shard_ = false;
+  std::vector<MovedBucket> moved_;
 
  private:
   void say(const WalMessage& message) { ASSERT_TRUE(assembler_.on_message(message, kReference).has_value()); }
@@ -150,6 +153,45 @@ TEST_F(StageMessages, NameTheStageOfAKeyWhoseLastEventTheyAre) {
   stage("product:{a}\n18446744073709551615");
   change("b");
   EXPECT_EQ(commit(), (Keys{key("product:{a}", UINT64_MAX), key("product:{b}")}));
+}
+
+TEST_F(StageMessages, OfMovedBucketsKeepTheGreatestEpochOfEach) {
+  begin();
+  message("shard.moved", "9 3\n7 5\n");
+  message("shard.moved", "7 6\n4095 4294967295");
+  EXPECT_TRUE(commit().empty());
+  EXPECT_EQ(moved_, (std::vector<MovedBucket>{{7, 6}, {9, 3}, {4095, 4294967295u}}));
+  EXPECT_FALSE(is_whole_shard_);
+}
+
+TEST_F(StageMessages, OfMovedBucketsSpeakAlsoInACommitOfAMove) {
+  begin();
+  origin("mv_t_1");
+  change("a");
+  message("shard.moved", "7 6");
+  EXPECT_TRUE(commit().empty()) << "its rows are copies";
+  EXPECT_EQ(moved_, (std::vector<MovedBucket>{{7, 6}}));
+}
+
+TEST_F(StageMessages, OfEventlessDdlInvalidateAllWhateverElseTheCommitHolds) {
+  begin();
+  change("a");
+  message("cache.ddl", "ALTER TABLE shop.product");
+  message("shard.moved", "7 6");
+  stage("product:{a}\n7");
+  EXPECT_TRUE(commit().empty());
+  EXPECT_TRUE(is_whole_shard_);
+  EXPECT_TRUE(moved_.empty());
+}
+
+TEST_F(StageMessages, OfMovedBucketsThatAreNotUnderstoodInvalidateAll) {
+  for (const char* content : {"7", "7 ", "4096 1", "7 4294967296", "a 1", "7 1 2", "-1 4"}) {
+    begin();
+    message("shard.moved", content);
+    commit();
+    EXPECT_TRUE(is_whole_shard_) << content;
+    EXPECT_TRUE(moved_.empty());
+  }
 }
 
 TEST_F(StageMessages, AreCancelledByALaterChangeOfTheRow) {

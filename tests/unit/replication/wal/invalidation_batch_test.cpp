@@ -174,6 +174,49 @@ TEST(InvalidationBatch, SplitsByBytesAlsoWhenEveryKeyIsStaged) {
   expect_whole(encode_invalb({.prev_lsn = {1}, .last_lsn = {0x20}}, commits, all_slots()), 200);
 }
 
+TEST(InvalidationBatch, NamesMovedBucketsBehindTheStagesAlsoWhereNoKeyIsTheWorkers) {
+  Commit with_stage = commit(0x20, {"product:{a}"});
+  with_stage.keys[0].stage = 9;
+  Commit fence = commit(0x28, {});
+  fence.moved = {{0, 5}, {4095, 4294967295u}};
+  std::vector<const Commit*> commits{&with_stage, &fence};
+  auto parts = encode_invalb({.address = {3, 7, 2}, .prev_lsn = {0x10}, .last_lsn = {0x30}}, commits, all_slots());
+  ASSERT_EQ(parts.size(), 1u);
+  auto request = parse(parts[0]);
+  std::vector<std::string_view> end(request.arguments.end() - 8, request.arguments.end());
+  EXPECT_EQ(end, (std::vector<std::string_view>{"MOVED", "2", "0/28", "0", "5", "0/28", "4095", "4294967295"}));
+  auto batch = decode_invalb(request.arguments);
+  ASSERT_TRUE(batch.has_value()) << batch.error().to_string();
+  EXPECT_EQ(batch->moved, (std::vector<InvalidationBatch::Moved>{{{0x28}, {0, 5}}, {{0x28}, {4095, 4294967295u}}}));
+  EXPECT_EQ(batch->staged.size(), 1u);
+  for (auto [at, wrong] : {std::pair{1, "4294967296"}, {2, "4096"}, {3, "0/31"}, {7, "3"}, {8, "MOVEN"}}) {
+    auto bad = request.arguments;
+    bad[bad.size() - static_cast<size_t>(at)] = wrong;
+    EXPECT_FALSE(decode_invalb(bad).has_value()) << wrong;
+  }
+  const SlotSet nothing;
+  const std::vector<const Commit*> only_fence{&fence};
+  auto bare = encode_invalb({.prev_lsn = {0x10}, .last_lsn = {0x30}}, only_fence, nothing);
+  EXPECT_EQ(decode_invalb(parse(bare.at(0)).arguments)->moved.size(), 2u);
+}
+
+TEST(InvalidationBatch, SplitsWhatMovedOverParts) {
+  std::vector<Commit> moves;
+  for (uint64_t i = 0; i < 3; ++i) {
+    Commit& c = moves.emplace_back(commit(0x20 + i, {"k" + std::to_string(i)}));
+    for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) c.moved.push_back({static_cast<Bucket>(bucket), 7});
+  }
+  std::vector<const Commit*> commits{&moves[0], &moves[1], &moves[2]};
+  auto parts = encode_invalb({.prev_lsn = {1}, .last_lsn = {0x30}}, commits, all_slots());
+  expect_whole(parts, 3);
+  size_t moved = 0;
+  for (const std::string& part : parts) {
+    auto request = parse(part);
+    moved += decode_invalb(request.arguments)->moved.size();
+  }
+  EXPECT_EQ(moved, 3u * kBucketCount);
+}
+
 TEST(InvalidationBatch, FenceCarriesSnapshotAndEcho) {
   PgSnapshot snapshot = *PgSnapshot::parse("10:12:10");
   auto request = parse(encode_fence(
@@ -205,11 +248,35 @@ TEST(JournalRecord, KeepsStages) {
   }
 }
 
+TEST(JournalRecord, KeepsWhatMoved) {
+  JournalRecord record{.prev_lsn = {1}, .lsn = {0x40}, .commits = {commit(0x20, {"a"}), commit(0x40, {})}};
+  record.commits[1].moved = {{0, 1}, {4095, 4294967295u}};
+  std::string bytes = encode_journal_record(record);
+  auto read = decode_journal_record(bytes);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(*read, record);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_journal_record(bytes.substr(0, size)).has_value()) << size;
+  }
+  bytes[bytes.size() - 6] = 0x10;  // bucket 4096 + 255
+  EXPECT_FALSE(decode_journal_record(bytes).has_value());
+}
+
+TEST(JournalRecord, ReadsVersionTwoWhichKnewNoMoves) {
+  const JournalRecord record{.prev_lsn = {1}, .lsn = {0x40}, .commits = {commit(0x20, {"a"})}};
+  std::string bytes = encode_journal_record(record);
+  bytes[0] = 2;
+  bytes.resize(bytes.size() - 4);
+  auto read = decode_journal_record(bytes);
+  ASSERT_TRUE(read.has_value()) << read.error().to_string();
+  EXPECT_EQ(*read, record);
+}
+
 TEST(JournalRecord, RefusesAStageOfAKeyThatIsNotThere) {
   JournalRecord record{.prev_lsn = {1}, .lsn = {0x40}, .commits = {commit(0x20, {"a"})}};
   record.commits[0].keys[0].stage = 7;
   std::string bytes = encode_journal_record(record);
-  bytes[bytes.size() - 9] = 1;  // the key's index
+  bytes[bytes.size() - 13] = 1;  // the key's index
   EXPECT_FALSE(decode_journal_record(bytes).has_value());
 }
 
